@@ -1,0 +1,118 @@
+package fault
+
+import "strings"
+
+// Codes of the safetensors container (adapter-formats 2.0).
+const (
+	STEmpty      Code = "ST_EMPTY"       // the file has no bytes
+	STShort      Code = "ST_SHORT"       // fewer than 8 bytes
+	STHdrSmall   Code = "ST_HDR_SMALL"   // header length 0 or 1
+	STHdrLen     Code = "ST_HDR_LEN"     // header length overflows
+	STHdrTrunc   Code = "ST_HDR_TRUNC"   // header reaches past the end of the file
+	STHdrBig     Code = "ST_HDR_BIG"     // header longer than the limit
+	STHdrJSON    Code = "ST_HDR_JSON"    // header is not the JSON the format asks for
+	STHdrStart   Code = "ST_HDR_START"   // header does not begin with {
+	STHdrUTF8    Code = "ST_HDR_UTF8"    // invalid UTF-8 or NUL in the header
+	STDup        Code = "ST_DUP"         // the same key twice
+	STMetadata   Code = "ST_METADATA"    // __metadata__ is not string to string, or too large
+	STTooMany    Code = "ST_TOO_MANY"    // more tensors than the limit
+	STDType      Code = "ST_DTYPE"       // unknown or misaligned dtype
+	STEntry      Code = "ST_ENTRY"       // a tensor's entry lacks a key, has an unknown one, or a value of the wrong type
+	STOffset     Code = "ST_OFFSET"      // begin after end
+	STOffsetEOF  Code = "ST_OFFSET_EOF"  // end past the data
+	STOverlap    Code = "ST_OVERLAP"     // two tensors share bytes
+	STHole       Code = "ST_HOLE"        // bytes that belong to no tensor
+	STTrail      Code = "ST_TRAIL"       // bytes after the last tensor
+	STSize       Code = "ST_SIZE"        // byte length is not shape times dtype
+	STOverflow   Code = "ST_OVERFLOW"    // shape product overflows
+	STWrongType  Code = "ST_WRONG_TYPE"  // a pickle, archive, GGUF, HTML page or LFS pointer under this name
+	STLFSPointer Code = "ST_LFS_POINTER" // a Git LFS or Xet pointer, not weights
+	STTooLarge   Code = "ST_TOO_LARGE"   // larger than the limit
+	STChanged    Code = "ST_CHANGED"     // the file changed while it was read
+)
+
+// Codes of adapters.
+const (
+	ADConfig          Code = "AD_CONFIG"            // adapter_config.json missing, malformed, or a field of the wrong type
+	ADRank            Code = "AD_RANK"              // r is missing, not an integer, or out of range
+	ADAlpha           Code = "AD_ALPHA"             // lora_alpha is missing or not finite
+	ADPattern         Code = "AD_PATTERN"           // a pattern RE2 cannot compile
+	ADPeftType        Code = "AD_PEFT_TYPE"         // peft_type is not LORA
+	ADUnsupported     Code = "AD_UNSUPPORTED"       // a field or tensor kind that changes the meaning and is not read yet
+	ADCode            Code = "CFG_CODE"             // a field that names code to run
+	ADKey             Code = "AD_KEY"               // a tensor name outside the grammar
+	ADPair            Code = "AD_PAIR"              // A without B, or B without A
+	ADRankMismatch    Code = "AD_RANK_MISMATCH"     // config rank and tensor rank differ, or A and B differ
+	ADShape           Code = "AD_SHAPE"             // factor shape does not fit the base tensor
+	ADDType           Code = "AD_DTYPE"             // factor dtype not F32, F16 or BF16
+	ADNonFinite       Code = "AD_NONFINITE"         // NaN or Inf in a factor
+	ADOverflowOnMerge Code = "AD_OVERFLOW_ON_MERGE" // the merged value does not fit the base dtype
+	ADTarget          Code = "AD_TARGET"            // target not in the base
+	ADTargetModules   Code = "AD_TARGET_MODULES"    // config and tensors disagree about what is adapted
+	ADTwice           Code = "AD_TWICE"             // one module adapted twice
+	ADNoEffect        Code = "AD_NO_EFFECT"         // the adapter changes nothing
+	ADZero            Code = "AD_ZERO"              // one target's delta is zero
+	ADNoWeights       Code = "AD_NO_WEIGHTS"        // no weights file, or two
+	ADPickle          Code = "AD_PICKLE"            // weights are a pickle
+	ADArchive         Code = "AD_ARCHIVE"           // an archive that is not read
+	ADName            Code = "NAME"                 // a name that may not be used as an alias
+	ADUnknownField    Code = "AD_UNKNOWN_FIELD"     // a configuration field Tenon does not know
+	ADBase            Code = "AD_BASE"              // adapter names another base
+	ADTied            Code = "AD_TIED"              // a tied tensor adapted on one side only
+)
+
+// Codes of base checkpoints.
+const (
+	BSConfig    Code = "BS_CONFIG"    // config.json missing, malformed, or out of range
+	BSIndex     Code = "BS_INDEX"     // shard index malformed, or it and the shards disagree
+	BSPath      Code = "BS_PATH"      // a path that leaves the directory
+	BSQuantized Code = "BS_QUANTIZED" // a quantised base
+	BSArch      Code = "BS_ARCH"      // an architecture that cannot be served
+	BSTensor    Code = "BS_TENSOR"    // a tensor the architecture needs is missing or has another shape
+	TKConfig    Code = "TK_CONFIG"    // tokenizer.json malformed, or of a kind that is not read
+)
+
+// Codes of the gate.
+const (
+	PolicyInvalid  Code = "POLICY_INVALID"  // the policy file does not load
+	PolicyRule     Code = "POLICY_RULE"     // a rule could not be evaluated: the gate stays closed
+	ModuleFailed   Code = "MODULE_FAILED"   // a diagnostic did not run to its end
+	ModuleInvalid  Code = "MODULE_INVALID"  // a module that may not run
+	OverrideReason Code = "OVERRIDE_REASON" // the gate was overridden, and this is the reason
+)
+
+// Codes of merging and receipts.
+const (
+	MergeExists   Code = "MERGE_EXISTS"   // the output directory exists
+	MergeMismatch Code = "MERGE_MISMATCH" // the merged bytes are not what they must be
+	MergeScale    Code = "MERGE_SCALE"    // a scale that is not finite
+	ReceiptBad    Code = "RECEIPT"        // receipt missing or malformed
+	DigestBad     Code = "DIGEST"         // bytes do not have the digest that was promised
+)
+
+// Codes of usage and operation. They say that the question has no answer, not that the answer is no.
+const (
+	UsageFlag   Code = "USAGE"        // a flag or argument is wrong
+	UsageName   Code = "USAGE_FORMAT" // an output format that is not written
+	IONotFound  Code = "IO_NOT_FOUND"
+	IORead      Code = "IO_READ"
+	IOWrite     Code = "IO_WRITE"
+	IOFileType  Code = "IO_FILE_TYPE" // a device, FIFO, socket, directory or symbolic link in a file's place
+	IOSpace     Code = "IO_SPACE"     // not enough disk or memory, with the numbers
+	BackendDown Code = "IO_BACKEND"   // the backend could not be started, died, or answered nonsense
+	ServerDown  Code = "IO_SERVER"    // no server answers at the address
+	Canceled    Code = "IO_CANCELED"
+)
+
+// Class is what a code means for whoever asked.
+func (c Code) Class() Class {
+	switch {
+	case strings.HasPrefix(string(c), "IO_"):
+		return Operational
+	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid:
+		return Usage
+	case c == ModuleFailed:
+		return Inconclusive
+	}
+	return Rejected
+}

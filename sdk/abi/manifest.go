@@ -1,0 +1,37 @@
+package abi
+
+// Manifest is the sidecar NAME.json of a guest NAME.wasm: what it is and what it needs. The guest's import list is the truth: a module
+// that imports a function whose capability its manifest does not name is refused.
+type Manifest struct {
+	ID          string               `json:"id"`      // lower case letters, digits and hyphens
+	Version     string               `json:"version"` // semantic version of the module
+	Title       string               `json:"title"`   // one line for people
+	Needs       []Capability         `json:"needs"`
+	BaseSVDRank int                  `json:"base_svd_rank,omitzero"` // above 0: base_svd is asked for, up to this k; -1: up to the target's rank
+	Params      map[string]Parameter `json:"params,omitzero"`
+}
+
+// Parameter is a setting of a module.
+type Parameter struct {
+	Default float64 `json:"default"`
+	Doc     string  `json:"doc"`
+}
+
+// Limits bound one run. A zero field means the default.
+type Limits struct {
+	GuestMemory   int64 `json:"guest_memory,omitzero"` // bytes of linear memory
+	HostTensors   int64 `json:"host_tensors,omitzero"` // bytes of tensors held for the guest
+	Metrics       int   `json:"metrics,omitzero"`
+	GridValues    int   `json:"grid_values,omitzero"` // over all grids
+	Findings      int   `json:"findings,omitzero"`
+	LogBytes      int   `json:"log_bytes,omitzero"`
+	HostCalls     int64 `json:"host_calls,omitzero"`
+	RunMillis     int64 `json:"run_ms,omitzero"`
+	CompileMillis int64 `json:"compile_ms,omitzero"`
+}
+
+// DefaultLimits are the limits of a run nobody configured.
+var DefaultLimits = Limits{
+	GuestMemory: 64 << 20, HostTensors: 256 << 20, Metrics: 10_000, GridValues: 4 << 20, Findings: 1_000, LogBytes: 64 << 10,
+	HostCalls: 10_000_000, RunMillis: 10_000, CompileMillis: 30_000,
+}
