@@ -1,5 +1,7 @@
 package abi
 
+import "cmp"
+
 // Manifest is the sidecar NAME.json of a guest NAME.wasm: what it is and what it needs. The guest's import list is the truth: a module
 // that imports a function whose capability its manifest does not name is refused.
 type Manifest struct {
@@ -34,4 +36,19 @@ type Limits struct {
 var DefaultLimits = Limits{
 	GuestMemory: 64 << 20, HostTensors: 256 << 20, Metrics: 10_000, GridValues: 4 << 20, Findings: 1_000, LogBytes: 64 << 10,
 	HostCalls: 10_000_000, RunMillis: 10_000, CompileMillis: 30_000,
+}
+
+// WithDefaults replaces each zero field by its default.
+func (l Limits) WithDefaults() Limits {
+	d := DefaultLimits
+	l.GuestMemory = cmp.Or(l.GuestMemory, d.GuestMemory)
+	l.HostTensors = cmp.Or(l.HostTensors, d.HostTensors)
+	l.Metrics = cmp.Or(l.Metrics, d.Metrics)
+	l.GridValues = cmp.Or(l.GridValues, d.GridValues)
+	l.Findings = cmp.Or(l.Findings, d.Findings)
+	l.LogBytes = cmp.Or(l.LogBytes, d.LogBytes)
+	l.HostCalls = cmp.Or(l.HostCalls, d.HostCalls)
+	l.RunMillis = cmp.Or(l.RunMillis, d.RunMillis)
+	l.CompileMillis = cmp.Or(l.CompileMillis, d.CompileMillis)
+	return l
 }

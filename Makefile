@@ -1,0 +1,63 @@
+# Everything a developer runs. `make help` lists it.
+
+GO      ?= go
+BIN     := bin
+MODULES := hygiene amplification similarity
+WASM    := $(foreach m,$(MODULES),wasm/modules/$(m)/$(m).wasm)
+GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+
+export CGO_ENABLED ?= 0
+
+.PHONY: build test race fuzz bench lint check guests proto demo run clean help
+
+build: guests ## build bin/tenon, one static binary
+	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
+
+guests: $(WASM) ## compile the built-in diagnostics to WebAssembly
+
+# The guests are ordinary Go programs; -trimpath and -buildvcs=false make their digests the same on every machine.
+$(WASM): wasm/modules/%.wasm: $(GUEST_SOURCES)
+	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=c-shared -ldflags="-s -w" -o $@ ./$(@D)
+
+test: guests ## run all tests
+	$(GO) test ./...
+
+race: guests ## run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+fuzz: guests ## run every fuzz target for FUZZTIME each
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench: guests ## run all benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+lint: guests ## gofmt and go vet, for Linux and macOS
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag ./wasm/modules/...
+
+check: lint test race ## what CI runs
+
+proto: ## regenerate the backend contract (needs protoc, protoc-gen-go, protoc-gen-go-grpc)
+	cd sdk/backend/backendpb && protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative backend.proto
+
+PROMPT := name : Blue Spice | Type : coffee shop | area : riverside ||
+SERVE  := $(BIN)/tenon serve --base examples/restaurant/base --adapter restaurant=examples/restaurant/adapter --listen 127.0.0.1:8321 --try "$(PROMPT)"
+
+run: build ## serve examples/restaurant on 127.0.0.1:8321, gated and live, until Ctrl-C
+	$(SERVE)
+
+demo: build ## the same, and exit
+	$(SERVE) --once
+
+clean: ## remove what was built
+	rm -rf $(BIN) $(WASM)
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10

@@ -1,0 +1,310 @@
+package adapter
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/sdk/tensor"
+)
+
+// plainBase is a base of one layer and width 16 that plainTensors fit.
+func plainBase() map[string]stored {
+	return map[string]stored{
+		"model.embed_tokens.weight": f32(32, 16), "model.norm.weight": f32(16),
+		"model.layers.0.self_attn.q_proj.weight": f32(16, 16), "model.layers.0.self_attn.k_proj.weight": f32(8, 16),
+		"model.layers.0.self_attn.v_proj.weight": {tensor.BF16, []int{8, 16}},
+	}
+}
+
+func openedBase(t *testing.T, config map[string]any, tensors map[string]stored) *base.Base {
+	t.Helper()
+	b, err := base.Open(folder(t, map[string][]byte{
+		"config.json": configFile(t, config), "model.safetensors": weightsFile(t, tensors),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+var llama = map[string]any{"model_type": "llama"}
+
+func TestBind(t *testing.T) {
+	a := opened(t, adapterFolder(t, plainConfig(), plainTensors()))
+	binding, err := a.Bind(openedBase(t, llama, plainBase()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(binding.Targets) != 2 || len(binding.Notes) != 0 {
+		t.Fatalf("targets %+v notes %v", binding.Targets, binding.Notes)
+	}
+	target := binding.Targets[1]
+	if target.Name != "model.layers.0.self_attn.v_proj.weight" || target.In != 16 || target.Out != 8 || target.FanInFanOut ||
+		target.Base.DType != tensor.BF16 || target.Pair.Scale != 2 || target.Base.Name != target.Name {
+		t.Errorf("target %+v", target)
+	}
+	if c := binding.Coverage; c.Applied != 4 || c.Rejected+c.Ignored+c.Replaced != 0 || len(c.Tensors) != 4 {
+		t.Errorf("coverage %+v", c)
+	}
+	if row := binding.Coverage.Tensors[0]; row != (report.Tensor{
+		Name: qProj + ".lora_A.weight", Disposition: report.Applied, Target: "model.layers.0.self_attn.q_proj.weight",
+	}) {
+		t.Errorf("row %+v", row)
+	}
+}
+
+func TestBindRefuses(t *testing.T) {
+	const layer = "base_model.model.model.layers.0."
+	other := func(module string) map[string]any { // the pair of q_proj under another module
+		return map[string]any{
+			qProj + ".lora_A.weight": nil, qProj + ".lora_B.weight": nil,
+			module + ".lora_A.weight": f32(4, 16), module + ".lora_B.weight": f32(16, 4),
+		}
+	}
+	for _, c := range []struct {
+		name     string
+		config   map[string]any // of the adapter
+		tensors  map[string]any
+		base     map[string]any // the base's configuration
+		stored   map[string]any // the base's tensors
+		codes    []fault.Code
+		says     []string
+		rejected int
+	}{
+		{name: "typo", tensors: other(layer + "self_attn.q_porj"), config: map[string]any{"target_modules": []string{"q_porj", "v_proj"}},
+			codes: []fault.Code{fault.ADTarget}, says: []string{`did you mean "model.layers.0.self_attn.q_proj.weight"`, "q_porj.weight"}, rejected: 2},
+		{name: "leading zeros", tensors: other("base_model.model.model.layers.00.self_attn.q_proj"), codes: []fault.Code{fault.ADTarget}, rejected: 2},
+		{name: "layer beyond the last", tensors: other("base_model.model.model.layers.1.self_attn.q_proj"),
+			codes: []fault.Code{fault.ADTarget}, says: []string{"in layer 0 only"}, rejected: 2},
+		{name: "wrapper in the base", stored: map[string]any{
+			"model.layers.0.self_attn.q_proj.weight": nil, "model.layers.0.self_attn.v_proj.weight": nil,
+			"language_model.model.layers.0.self_attn.q_proj.weight": f32(16, 16), "language_model.model.layers.0.self_attn.v_proj.weight": f32(8, 16),
+		}, codes: []fault.Code{fault.ADTarget, fault.ADTarget}, says: []string{`"language_model." in place of ""`}, rejected: 4},
+		{name: "wrapper in the adapter", tensors: map[string]any{
+			qProj + ".lora_A.weight": nil, qProj + ".lora_B.weight": nil, vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil,
+			"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight": f32(4, 16),
+			"base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_B.weight": f32(16, 4),
+		}, config: map[string]any{"target_modules": []string{"q_proj"}},
+			codes: []fault.Code{fault.ADTarget}, says: []string{`"model." in place of "model.language_model."`}, rejected: 2},
+		{name: "wider base", stored: map[string]any{"model.layers.0.self_attn.q_proj.weight": f32(32, 16)},
+			codes: []fault.Code{fault.ADShape}, says: []string{"[32 16]", "[16 16]"}, rejected: 2},
+		{name: "base stored the other way", stored: map[string]any{"model.layers.0.self_attn.v_proj.weight": f32(16, 8)},
+			codes: []fault.Code{fault.ADShape}, says: []string{"fan_in_fan_out to true"}, rejected: 2},
+		{name: "a norm", tensors: other("base_model.model.model.norm"), config: map[string]any{"target_modules": []string{"norm", "v_proj"}},
+			codes: []fault.Code{fault.ADShape}, says: []string{"matrix"}, rejected: 2},
+		{name: "doubles in the base", stored: map[string]any{"model.layers.0.self_attn.q_proj.weight": stored{tensor.F64, []int{16, 16}}},
+			codes: []fault.Code{fault.ADDType}, says: []string{"F64"}, rejected: 2},
+		{name: "tied head", tensors: other("base_model.model.lm_head"), config: map[string]any{"target_modules": []string{"lm_head", "v_proj"}},
+			base: map[string]any{"tie_word_embeddings": true}, codes: []fault.Code{fault.ADTied}, rejected: 2},
+		{name: "embedding", tensors: other("base_model.model.model.embed_tokens"),
+			config: map[string]any{"target_modules": []string{"embed_tokens", "v_proj"}}, codes: []fault.Code{fault.ADUnsupported}, rejected: 2},
+		{name: "square weights the wrong way round", config: map[string]any{"fan_in_fan_out": true, "target_modules": []string{"q_proj"}},
+			tensors: map[string]any{vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil},
+			codes:   []fault.Code{fault.ADShape}, says: []string{"llama model stores its weights out x in"}, rejected: 2},
+		{name: "GPT-2 the wrong way round", config: map[string]any{"target_modules": []string{"q_proj"}}, base: map[string]any{"model_type": "gpt2"},
+			tensors: map[string]any{vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil},
+			codes:   []fault.Code{fault.ADShape}, says: []string{"in x out"}, rejected: 2},
+		{name: "adapter and base together", config: map[string]any{"target_modules": []string{"q_porj", "v_proj"}}, codes: []fault.Code{
+			fault.ADTarget, fault.ADUnsupported, fault.ADPair}, rejected: 4,
+			tensors: map[string]any{
+				qProj + ".lora_A.weight": nil, qProj + ".lora_B.weight": nil, vProj + ".lora_B.weight": nil,
+				layer + "self_attn.q_porj.lora_A.weight": f32(4, 16), layer + "self_attn.q_porj.lora_B.weight": f32(16, 4),
+				"base_model.model.score.weight": f32(2, 16),
+			}},
+		{name: "the whole adapter", config: map[string]any{"use_dora": true}, codes: []fault.Code{fault.ADUnsupported}, rejected: 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := openedBase(t, with(llama, c.base), with(plainBase(), c.stored))
+			tensors := make(map[string]stored)
+			for name, value := range plainTensors() {
+				if change, changed := c.tensors[name]; !changed || change != nil {
+					tensors[name] = value
+				}
+			}
+			for name, value := range c.tensors {
+				if value != nil {
+					tensors[name] = value.(stored)
+				}
+			}
+			binding, err := Load(adapterFolder(t, with(plainConfig(), c.config), tensors), b)
+			expect(t, err, c.codes...)
+			mention(t, err.Error(), c.says...)
+			if binding.Targets != nil || binding.Coverage.Rejected != c.rejected || len(binding.Coverage.Tensors) != len(tensors) {
+				t.Errorf("targets %v, coverage %+v", binding.Targets, binding.Coverage)
+			}
+			for _, row := range binding.Coverage.Tensors {
+				if (row.Disposition == report.Rejected) != (row.Rule != "") {
+					t.Errorf("row %+v", row)
+				}
+			}
+		})
+	}
+}
+
+func TestBindConv1D(t *testing.T) {
+	tensors := map[string]stored{
+		"base_model.model.transformer.h.0.c_attn.lora_A.weight": f32(4, 16), "base_model.model.transformer.h.0.c_attn.lora_B.weight": f32(48, 4),
+	}
+	config := with(plainConfig(), map[string]any{"fan_in_fan_out": true, "target_modules": []string{"c_attn"}})
+	b := openedBase(t, map[string]any{"model_type": "gpt2"}, map[string]stored{"transformer.h.0.c_attn.weight": f32(16, 48)})
+	binding, err := opened(t, adapterFolder(t, config, tensors)).Bind(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if target := binding.Targets[0]; !target.FanInFanOut || target.In != 16 || target.Out != 48 {
+		t.Errorf("target %+v", target)
+	}
+	// Hugging Face's own GPT-2 checkpoint lacks the wrapper's name.
+	bare := openedBase(t, map[string]any{"model_type": "gpt2"}, map[string]stored{"h.0.c_attn.weight": f32(16, 48)})
+	_, err = Load(adapterFolder(t, config, tensors), bare)
+	expect(t, err, fault.ADTarget)
+	mention(t, err.Error(), `"" in place of "transformer."`)
+}
+
+func TestBindIgnoresOriginalModule(t *testing.T) {
+	a := opened(t, adapterFolder(t, plainConfig(), with(plainTensors(), map[string]any{"base_model.model.score.original_module.weight": f32(2, 16)})))
+	binding, err := a.Bind(openedBase(t, llama, plainBase()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := binding.Coverage; c.Ignored != 1 || c.Applied != 4 || c.Tensors[4].Rule != ruleOriginalModule {
+		t.Errorf("coverage %+v", c)
+	}
+}
+
+func TestBindNotesUnadaptedModules(t *testing.T) {
+	extra := map[string]any{
+		"model.layers.1.self_attn.q_proj.weight": f32(16, 16), "model.layers.1.self_attn.v_proj.weight": f32(8, 16), "lm_head.weight": f32(32, 16),
+	}
+	for name, c := range map[string]struct {
+		config map[string]any
+		says   []string
+	}{
+		"list":       {nil, []string{"2 modules", "model.layers.1.self_attn.q_proj, model.layers.1.self_attn.v_proj"}},
+		"one layer":  {map[string]any{"layers_to_transform": 0}, nil},
+		"all-linear": {map[string]any{"target_modules": AllLinear}, []string{"3 modules", "model.layers.0.self_attn.k_proj"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := opened(t, adapterFolder(t, with(plainConfig(), c.config), plainTensors()))
+			binding, err := a.Bind(openedBase(t, llama, with(plainBase(), extra)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (len(binding.Notes) == 1) != (c.says != nil) {
+				t.Fatalf("notes %v", binding.Notes)
+			}
+			if c.says != nil {
+				mention(t, binding.Notes.Error(), c.says...)
+			}
+		})
+	}
+}
+
+func TestRealAdaptersAreRefused(t *testing.T) {
+	b, err := base.Open(shared(t, "models/tiny-llama/base"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, c := range []struct {
+		name                     string
+		tensors, missing, others int
+	}{
+		{"distilbert-imdb", 28, 12, 4},
+		{"distilbert-emotion", 28, 12, 4},
+		{"gpt2-r8", 25, 12, 2},       // its score head, and fan_in_fan_out against a Llama
+		{"gpt2-tigrinya", 72, 36, 1}, // fan_in_fan_out against a Llama
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := shared(t, "models/real/"+c.name)
+			inspection, err := Inspect(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(inspection.Tensors) != c.tensors || !slices.Equal(inspection.Ranks, []int{8}) || len(inspection.Pairs) != c.missing {
+				t.Errorf("%d tensors, ranks %v, %d pairs", len(inspection.Tensors), inspection.Ranks, len(inspection.Pairs))
+			}
+			binding, err := Load(dir, b)
+			missing := 0
+			for _, code := range codes(err) {
+				if code == fault.ADTarget {
+					missing++
+				}
+			}
+			if missing != c.missing || len(codes(err)) != c.missing+c.others || fault.ClassOf(err) != fault.Rejected {
+				t.Errorf("%d missing of %d faults: %v", missing, len(codes(err)), err)
+			}
+			if binding.Coverage.Rejected != c.tensors || binding.Coverage.Applied != 0 {
+				t.Errorf("coverage %d rejected, %d applied", binding.Coverage.Rejected, binding.Coverage.Applied)
+			}
+		})
+	}
+	t.Run("lfs-pointer", func(t *testing.T) {
+		binding, err := Load(shared(t, "models/real/lfs-pointer"), b)
+		expect(t, err, fault.STLFSPointer)
+		mention(t, err.Error(), "Git LFS pointer", "git lfs pull")
+		if binding != nil {
+			t.Error("there is a binding")
+		}
+	})
+	t.Run("roberta-mnli", func(t *testing.T) {
+		_, err := Inspect(shared(t, "models/real/roberta-mnli"))
+		expect(t, err, fault.ADPickle, fault.ADConfig)
+		_, err = Inspect(shared(t, "models/real/roberta-mnli/roberta_base_lora_mnli.bin"))
+		expect(t, err, fault.ADPickle)
+	})
+}
+
+func TestTrainedAdaptersBind(t *testing.T) {
+	b, err := base.Open(shared(t, "models/tiny-llama/base"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	dirs, err := filepath.Glob(filepath.Join(shared(t, "models/tiny-llama/adapters"), "*"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatal(dirs, err)
+	}
+	for _, dir := range dirs {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			a := opened(t, dir)
+			binding, err := a.Bind(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := 12
+			if strings.Contains(dir, "-all-") {
+				want = 42
+			}
+			if len(binding.Targets) != want || binding.Coverage.Applied != 2*want || len(binding.Coverage.Tensors) != 2*want {
+				t.Errorf("%d targets, %d applied", len(binding.Targets), binding.Coverage.Applied)
+			}
+			if scales := a.Scales(); len(scales) != 1 || scales[0] != 2 {
+				t.Errorf("scales %v", scales)
+			}
+		})
+	}
+}
+
+// TestSnapshotOutlivesItsFiles checks that what happens to the directory after Open does not matter.
+func TestSnapshotOutlivesItsFiles(t *testing.T) {
+	dir := adapterFolder(t, plainConfig(), plainTensors())
+	a := opened(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, weightsName), []byte("gone"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.Weights.Bytes(a.Pairs[0].A); len(got) != 4*16*4 {
+		t.Errorf("%d bytes", len(got))
+	}
+}

@@ -1,0 +1,442 @@
+package adapter
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/sdk/tensor"
+)
+
+func TestOpen(t *testing.T) {
+	dir := adapterFolder(t, plainConfig(), plainTensors())
+	a := opened(t, dir)
+	if len(a.Pairs) != 2 || a.Pairs[0].Module != "model.layers.0.self_attn.q_proj" {
+		t.Fatalf("pairs %+v", a.Pairs)
+	}
+	if p := a.Pairs[1]; p.Rank != 4 || p.Alpha != 8 || p.Scale != 2 || p.B.Shape[0] != 8 || p.A.Shape[1] != 16 {
+		t.Errorf("pair %+v", p)
+	}
+	if a.Parameters() != 4*16+16*4+4*16+8*4 || fmt.Sprint(a.Ranks(), a.Scales()) != "[4] [2]" || a.Format != FormatPEFT {
+		t.Errorf("parameters %d ranks %v scales %v", a.Parameters(), a.Ranks(), a.Scales())
+	}
+	var lines strings.Builder
+	for _, name := range []string{configName, weightsName} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(content)
+		lines.WriteString(hex.EncodeToString(sum[:]) + "  " + name + "\n")
+	}
+	if a.Digest != sha256.Sum256([]byte(lines.String())) {
+		t.Error("the digest is not that of the two files' lines")
+	}
+	if len(a.Notes) != 0 {
+		t.Errorf("notes %v", a.Notes)
+	}
+}
+
+func TestOpenScales(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config map[string]any
+		q, v   float64
+		rank   []int
+	}{
+		{"alpha over r", nil, 2, 2, nil},
+		{"rank-stabilized", map[string]any{"use_rslora": true}, 4, 4, nil},
+		{"alpha pattern", map[string]any{"alpha_pattern": map[string]any{"v_proj": 3.0}}, 2, 0.75, nil},
+		{"rank pattern", map[string]any{"r": 16, "rank_pattern": map[string]any{"q_proj|v_proj": 4}}, 2, 2, nil},
+		{"both patterns, rank-stabilized", map[string]any{
+			"use_rslora": true, "r": 9, "rank_pattern": map[string]any{`.*`: 4}, "alpha_pattern": map[string]any{"layers.0.*v_proj": 1},
+		}, 4, 0.5, nil},
+		{"negative", map[string]any{"lora_alpha": -8}, -2, -2, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := opened(t, adapterFolder(t, with(plainConfig(), c.config), plainTensors()))
+			if q, v := a.Pairs[0].Scale, a.Pairs[1].Scale; q != c.q || v != c.v {
+				t.Errorf("scales %g and %g, want %g and %g", q, v, c.q, c.v)
+			}
+		})
+	}
+	t.Run("rank-stabilized, exactly", func(t *testing.T) {
+		tensors := map[string]stored{qProj + ".lora_A.weight": f32(3, 16), qProj + ".lora_B.weight": f32(16, 3)}
+		a := opened(t, adapterFolder(t, with(plainConfig(), map[string]any{
+			"use_rslora": true, "r": 3, "lora_alpha": 7, "target_modules": []string{"q_proj"},
+		}), tensors))
+		if a.Pairs[0].Scale != 7/math.Sqrt(3) {
+			t.Errorf("scale %v", a.Pairs[0].Scale)
+		}
+	})
+}
+
+func TestOpenAcceptsSpellings(t *testing.T) {
+	for name, spell := range map[string]func(string) string{
+		"legacy prefix": func(s string) string { return strings.Replace(s, "base_model.model.", "base_model.", 1) },
+		"no prefix":     func(s string) string { return strings.TrimPrefix(s, "base_model.model.") },
+		"adapter name":  func(s string) string { return strings.Replace(s, ".weight", ".default.weight", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tensors := make(map[string]stored)
+			for key, value := range plainTensors() {
+				tensors[spell(key)] = value
+			}
+			if name == "legacy prefix" { // "base_model." then a module tree that does not begin with "model."
+				tensors = map[string]stored{"base_model.h.0.q_proj.lora_A.weight": f32(4, 16), "base_model.h.0.q_proj.lora_B.weight": f32(16, 4)}
+			}
+			config := plainConfig()
+			if len(tensors) == 2 {
+				config["target_modules"] = []string{"q_proj"}
+			}
+			a := opened(t, adapterFolder(t, config, tensors))
+			if strings.HasPrefix(a.Pairs[0].Module, "base_model") {
+				t.Errorf("module %s", a.Pairs[0].Module)
+			}
+		})
+	}
+	t.Run("half precision", func(t *testing.T) {
+		opened(t, adapterFolder(t, plainConfig(), with(plainTensors(), map[string]any{
+			qProj + ".lora_A.weight": stored{tensor.F16, []int{4, 16}}, qProj + ".lora_B.weight": stored{tensor.BF16, []int{16, 4}},
+		})))
+	})
+	t.Run("file URL", func(t *testing.T) {
+		opened(t, "file://"+adapterFolder(t, plainConfig(), plainTensors()))
+	})
+}
+
+func TestOpenRefusesTensors(t *testing.T) {
+	const (
+		a = qProj + ".lora_A.weight"
+		b = qProj + ".lora_B.weight"
+	)
+	for _, c := range []struct {
+		name    string
+		tensors map[string]any
+		config  map[string]any
+		codes   []fault.Code
+		says    []string
+	}{
+		{"no B", map[string]any{b: nil}, nil, []fault.Code{fault.ADPair}, []string{"no lora_B"}},
+		{"no A, no B", map[string]any{b: nil, vProj + ".lora_A.weight": nil}, nil, []fault.Code{fault.ADPair, fault.ADPair}, nil},
+		{"rank of the configuration", nil, map[string]any{"r": 8}, []fault.Code{fault.ADRankMismatch, fault.ADRankMismatch},
+			[]string{"rank 8", "rank 4"}},
+		{"mixed ranks without a pattern", map[string]any{a: f32(2, 16), b: f32(16, 2)}, nil, []fault.Code{fault.ADRankMismatch}, nil},
+		{"B of another rank", map[string]any{b: f32(16, 5)}, nil, []fault.Code{fault.ADRankMismatch}, []string{"[16 5]"}},
+		{"swapped", map[string]any{a: f32(16, 4), b: f32(4, 16)}, nil, []fault.Code{fault.ADRankMismatch}, []string{"swapped"}},
+		{"swapped, not square", map[string]any{a: f32(8, 4), b: f32(4, 16)}, nil, []fault.Code{fault.ADRankMismatch}, []string{"swapped"}},
+		{"one transposed", map[string]any{a: f32(16, 4)}, nil, []fault.Code{fault.ADRankMismatch}, nil},
+		{"integers", map[string]any{a: stored{tensor.I8, []int{4, 16}}}, nil, []fault.Code{fault.ADDType}, []string{"I8"}},
+		{"doubles", map[string]any{a: stored{tensor.F64, []int{4, 16}}}, nil, []fault.Code{fault.ADDType}, nil},
+		{"convolution", map[string]any{a: f32(4, 16, 3, 3)}, nil, []fault.Code{fault.ADUnsupported}, []string{"convolution"}},
+		{"vector", map[string]any{a: f32(4)}, nil, []fault.Code{fault.ADShape}, nil},
+		{"empty side", map[string]any{a: f32(4, 0)}, nil, []fault.Code{fault.ADShape}, nil},
+		{"twice", map[string]any{"model.layers.0.self_attn.q_proj.lora_A.weight": f32(4, 16),
+			"model.layers.0.self_attn.q_proj.lora_B.weight": f32(16, 4)}, nil, []fault.Code{fault.ADTwice, fault.ADTwice}, []string{"twice"}},
+		{"two adapters", map[string]any{qProj + ".lora_A.weight": nil, qProj + ".lora_A.other.weight": f32(4, 16)}, nil,
+			[]fault.Code{fault.ADKey}, []string{"other"}},
+		{"unknown part", map[string]any{qProj + ".lora_C.weight": f32(4, 4)}, nil, []fault.Code{fault.ADKey}, nil},
+		{"Kohya's name", map[string]any{"lora_unet_q.lora_down.weight": f32(4, 4)}, nil, []fault.Code{fault.ADKey}, []string{"Kohya"}},
+		{"DoRA", map[string]any{qProj + ".lora_magnitude_vector": f32(16)}, map[string]any{"use_dora": true},
+			[]fault.Code{fault.ADUnsupported, fault.ADUnsupported}, []string{"DoRA"}},
+		{"bias of B", map[string]any{qProj + ".lora_B.bias": f32(16)}, nil, []fault.Code{fault.ADUnsupported}, []string{"lora_bias"}},
+		{"embedding", map[string]any{"base_model.model.model.embed_tokens.lora_embedding_A": f32(4, 32),
+			"base_model.model.model.embed_tokens.lora_embedding_B": f32(16, 4)}, nil,
+			[]fault.Code{fault.ADUnsupported, fault.ADUnsupported}, []string{"embedding"}},
+		{"token rows", map[string]any{"base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta": f32(2, 16)}, nil,
+			[]fault.Code{fault.ADUnsupported}, []string{"trainable_token_indices"}},
+		{"head", map[string]any{"base_model.model.score.weight": f32(2, 16)}, map[string]any{"modules_to_save": []string{"score"}},
+			[]fault.Code{fault.ADUnsupported}, []string{"modules_to_save"}},
+		{"copy of the base", map[string]any{qProj + ".base_layer.weight": f32(16, 16)}, nil, []fault.Code{fault.ADUnsupported}, nil},
+		{"fused experts", map[string]any{"m.experts.base_layer.lora_A.weight": f32(4, 16), "m.experts.base_layer.lora_B.weight": f32(16, 4)},
+			nil, []fault.Code{fault.ADUnsupported, fault.ADUnsupported}, []string{"base_layer"}},
+		{"nothing", map[string]any{a: nil, b: nil, vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil}, nil,
+			[]fault.Code{fault.ADNoEffect}, nil},
+		{"scale beyond f32", nil, map[string]any{"lora_alpha": 1e300}, []fault.Code{fault.ADAlpha}, []string{"f32"}},
+		{"everything at once", map[string]any{b: nil, "x": f32(1)}, map[string]any{"r": 0, "use_dora": true},
+			[]fault.Code{fault.ADPair, fault.ADKey, fault.ADRank, fault.ADUnsupported}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := adapterFolder(t, with(plainConfig(), c.config), with(plainTensors(), c.tensors))
+			got, err := Open(dir)
+			if got != nil {
+				t.Fatal("there is an adapter")
+			}
+			expect(t, err, c.codes...)
+			mention(t, err.Error(), c.says...)
+			inspection, err := Inspect(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(inspection.Problems) != len(c.codes) || len(inspection.Tensors) != len(with(plainTensors(), c.tensors)) {
+				t.Errorf("inspection: %d tensors, %v", len(inspection.Tensors), inspection.Problems)
+			}
+		})
+	}
+}
+
+func TestOpenCrossChecksTargetModules(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config map[string]any
+		codes  []fault.Code
+		says   []string
+	}{
+		{"expression", map[string]any{"target_modules": `.*\.self_attn\.(q|v)_proj`}, nil, nil},
+		{"all-linear", map[string]any{"target_modules": AllLinear}, nil, nil},
+		{"full path", map[string]any{"target_modules": []string{"model.layers.0.self_attn.q_proj", "v_proj"}}, nil, nil},
+		{"its layer", map[string]any{"layers_to_transform": []int{0, 3}, "layers_pattern": "layers"}, nil, nil},
+		{"its layer, no pattern", map[string]any{"layers_to_transform": 0}, nil, nil},
+		{"excludes another", map[string]any{"exclude_modules": []string{"k_proj"}}, nil, nil},
+		{"lists one too many", map[string]any{"target_modules": []string{"q_proj", "v_proj", "k_proj"}},
+			[]fault.Code{fault.ADTargetModules}, []string{"k_proj", "#/target_modules"}},
+		{"lists one too few", map[string]any{"target_modules": []string{"q_proj"}},
+			[]fault.Code{fault.ADTargetModules, fault.ADTargetModules}, []string{"v_proj.lora_A", "v_proj.lora_B"}},
+		{"expression of others", map[string]any{"target_modules": `.*q_proj`},
+			[]fault.Code{fault.ADTargetModules, fault.ADTargetModules}, nil},
+		{"expression must match whole", map[string]any{"target_modules": `q_proj|.*v_proj`},
+			[]fault.Code{fault.ADTargetModules, fault.ADTargetModules}, nil},
+		{"another layer", map[string]any{"layers_to_transform": []int{1}},
+			[]fault.Code{fault.ADTargetModules, fault.ADTargetModules, fault.ADTargetModules, fault.ADTargetModules}, nil},
+		{"another layer's list", map[string]any{"layers_to_transform": []int{0}, "layers_pattern": "h"},
+			[]fault.Code{fault.ADTargetModules, fault.ADTargetModules, fault.ADTargetModules, fault.ADTargetModules}, nil},
+		{"excluded", map[string]any{"exclude_modules": `.*v_proj`}, []fault.Code{fault.ADTargetModules, fault.ADTargetModules}, nil},
+		{"saved whole", map[string]any{"modules_to_save": []string{"v_proj"}}, []fault.Code{fault.ADTargetModules, fault.ADTargetModules}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a, err := Open(adapterFolder(t, with(plainConfig(), c.config), plainTensors()))
+			if err == nil {
+				a.Close()
+			}
+			expect(t, err, c.codes...)
+			if err != nil {
+				mention(t, err.Error(), c.says...)
+			}
+		})
+	}
+}
+
+func TestOpenNotes(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config map[string]any
+		extra  string // another file in the directory
+		code   fault.Code
+	}{
+		{"no target_modules", map[string]any{"target_modules": nil}, "", fault.ADTargetModules},
+		{"idle pattern", map[string]any{"rank_pattern": map[string]any{"k_proj": 2}}, "", fault.ADPattern},
+		{"base's name", map[string]any{"base_model_name_or_path": "/home/x/model"}, "", fault.ADBase},
+		{"saved modules that are not there", map[string]any{"modules_to_save": []string{"score"}}, "", fault.ADTargetModules},
+		{"unknown field", map[string]any{"from_the_future": 3}, "", fault.ADUnknownField},
+		{"scale that vanishes", map[string]any{"lora_alpha": 1e-60}, "", fault.ADAlpha},
+		{"pickle beside", nil, "adapter_model.bin", fault.ADPickle},
+		{"optimizer state beside", nil, "optimizer.pt", fault.ADPickle},
+		{"code beside", nil, "modeling.py", fault.ADCode},
+		{"model beside", nil, "model.safetensors", fault.ADNoWeights},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := adapterFolder(t, with(plainConfig(), c.config), plainTensors())
+			if c.extra != "" {
+				if err := os.WriteFile(filepath.Join(dir, c.extra), []byte("x"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a := opened(t, dir)
+			if len(a.Notes) != 1 || a.Notes[0].Code != c.code {
+				t.Errorf("notes %v, want %s", a.Notes, c.code)
+			}
+		})
+	}
+}
+
+func TestPatternsAreBounded(t *testing.T) {
+	cheap, err := suffixPattern("q_proj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	costly, err := suffixPattern("(a|b.*){500}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := make([]group, 20_000)
+	for i := range groups {
+		groups[i].module = "model.layers.0.self_attn.q_proj"
+	}
+	for name, c := range map[string]struct {
+		pattern Pattern
+		count   int
+		refused bool
+	}{
+		"few plain": {cheap, 100, false}, "many plain": {cheap, 10_000, true}, "costly": {costly, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &Adapter{Dir: "d", groups: groups}
+			for range c.count {
+				a.Config.RankPattern = append(a.Config.RankPattern, RankPattern{Pattern: c.pattern, Rank: 1})
+			}
+			a.boundPatterns()
+			if c.refused {
+				expect(t, a.problems.Err(), fault.ADPattern)
+			} else {
+				expect(t, a.problems.Err())
+			}
+			if refused := len(a.Config.RankPattern) == 0; refused != c.refused {
+				t.Errorf("%d patterns are left", len(a.Config.RankPattern))
+			}
+		})
+	}
+}
+
+func TestOpenReferences(t *testing.T) {
+	lfs := []byte("version https://git-lfs.github.com/spec/v1\noid sha256:28\nsize 4\n")
+	weights, config := weightsFile(t, plainTensors()), configFile(t, plainConfig())
+	for _, c := range []struct {
+		name  string
+		files map[string][]byte
+		ref   string // below the directory, or a whole reference when it holds "://"
+		codes []fault.Code
+		says  []string
+	}{
+		{"hf", nil, "hf://org/name", []fault.Code{fault.UsageFlag}, []string{"hf://"}},
+		{"oci", nil, "oci://reg/name:1", []fault.Code{fault.UsageFlag}, []string{"oci://"}},
+		{"http", nil, "HTTP://x/y", []fault.Code{fault.UsageFlag}, nil},
+		{"file on a host", nil, "file://host/x", []fault.Code{fault.UsageFlag}, nil},
+		{"NUL", nil, "a\x00b", []fault.Code{fault.UsageFlag}, nil},
+		{"missing", nil, "no/such", []fault.Code{fault.IONotFound}, nil},
+		{"empty", nil, "", []fault.Code{fault.IONotFound}, []string{"empty"}},
+		{"unrelated", map[string][]byte{"README.md": {}}, "", []fault.Code{fault.IONotFound}, nil},
+		{"a base", map[string][]byte{"config.json": {}, "model.safetensors": {}}, "", []fault.Code{fault.IONotFound}, []string{"--base"}},
+		{"adapters inside", map[string][]byte{"run/" + configName: config, "run/" + weightsName: weights}, "",
+			[]fault.Code{fault.IONotFound}, []string{"run"}},
+		{"no weights", map[string][]byte{configName: config}, "", []fault.Code{fault.ADNoWeights}, nil},
+		{"no configuration", map[string][]byte{weightsName: weights}, "", []fault.Code{fault.ADConfig}, []string{"missing"}},
+		{"configuration in another case", map[string][]byte{"Adapter_Config.json": config, weightsName: weights}, "",
+			[]fault.Code{fault.ADConfig}, []string{"case"}},
+		{"two weights", map[string][]byte{configName: config, weightsName: weights, "Adapter_Model.safetensors": weights}, "",
+			[]fault.Code{fault.ADNoWeights}, []string{"2 files"}},
+		{"shards", map[string][]byte{configName: config, "adapter_model-00001-of-00002.safetensors": weights}, "",
+			[]fault.Code{fault.ADNoWeights}, nil},
+		{"pickle", map[string][]byte{configName: config, "adapter_model.bin": []byte("PK\x03\x04")}, "",
+			[]fault.Code{fault.ADPickle}, []string{"torch.load('adapter_model.bin'", "weights_only=True"}},
+		{"pickle with a hostile name", map[string][]byte{configName: config, "a'$(x).bin": []byte("PK\x03\x04")}, "",
+			[]fault.Code{fault.ADPickle}, []string{"torch.load('FILE'"}},
+		{"pickle as the reference", map[string][]byte{"x.bin": []byte("PK\x03\x04")}, "x.bin", []fault.Code{fault.ADPickle}, nil},
+		{"bare pickle", map[string][]byte{"x.dat": []byte("\x80\x02}q\x00")}, "x.dat", []fault.Code{fault.ADPickle}, nil},
+		{"zip", map[string][]byte{"x.zip": []byte("PK\x03\x04")}, "x.zip", []fault.Code{fault.ADArchive}, []string{"unpack"}},
+		{"zstd", map[string][]byte{"x.tar.zst": []byte("\x28\xb5\x2f\xfd")}, "x.tar.zst", []fault.Code{fault.ADArchive}, nil},
+		{"archive in a directory", map[string][]byte{configName: config, "a.7z": {}}, "", []fault.Code{fault.ADArchive}, nil},
+		{"GGUF", map[string][]byte{"x.gguf": []byte("GGUF\x03\x00")}, "x.gguf", []fault.Code{fault.ADUnsupported}, []string{"GGUF"}},
+		{"web page", map[string][]byte{"x": []byte("<!DOCTYPE html>")}, "x", []fault.Code{fault.STWrongType}, []string{"HTML"}},
+		{"the weights alone", map[string][]byte{weightsName: weights}, weightsName, []fault.Code{fault.UsageFlag}, []string{"directory"}},
+		{"LFS pointer as the reference", map[string][]byte{"x": lfs}, "x", []fault.Code{fault.STLFSPointer}, []string{"git lfs pull"}},
+		{"LFS pointer as weights", map[string][]byte{configName: config, weightsName: lfs}, "",
+			[]fault.Code{fault.STLFSPointer}, []string{"git lfs pull"}},
+		{"LFS pointer as configuration", map[string][]byte{configName: lfs, weightsName: weights}, "", []fault.Code{fault.STLFSPointer}, nil},
+		{"large configuration", map[string][]byte{configName: make([]byte, maxConfigBytes+1), weightsName: weights}, "",
+			[]fault.Code{fault.ADConfig}, []string{"1048576"}},
+		{"damaged weights and configuration", map[string][]byte{configName: []byte("{"), weightsName: []byte("abc")}, "",
+			[]fault.Code{fault.ADConfig, fault.STShort}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ref := c.ref
+			if !strings.Contains(ref, "://") && !strings.Contains(ref, "\x00") {
+				ref = filepath.Join(folder(t, c.files), c.ref)
+			}
+			a, err := Open(ref)
+			if a != nil {
+				t.Fatal("there is an adapter")
+			}
+			expect(t, err, c.codes...)
+			mention(t, err.Error(), c.says...)
+		})
+	}
+}
+
+func TestOpenFileTypes(t *testing.T) {
+	weights, config := weightsFile(t, plainTensors()), configFile(t, plainConfig())
+	outside := folder(t, map[string][]byte{configName: config, weightsName: weights})
+	for _, c := range []struct {
+		name string
+		make func(path string) error
+		code fault.Code // "" for accepted
+	}{
+		{"link out", func(p string) error { return os.Symlink(filepath.Join(outside, weightsName), p) }, fault.IOFileType},
+		{"link up", func(p string) error { return os.Symlink("../"+weightsName, p) }, fault.IOFileType},
+		{"link to itself", func(p string) error { return os.Symlink(weightsName, p) }, fault.IOFileType},
+		{"link to nothing", func(p string) error { return os.Symlink("missing", p) }, fault.IOFileType},
+		{"link inside", func(p string) error { return os.Symlink("real/"+weightsName, p) }, ""},
+		{"link to a directory", func(p string) error { return os.Symlink("real", p) }, fault.IOFileType},
+		{"directory", func(p string) error { return os.Mkdir(p, 0o755) }, fault.IOFileType},
+		{"FIFO", func(p string) error { return syscall.Mkfifo(p, 0o644) }, fault.IOFileType},
+		{"socket", func(p string) error {
+			listener, err := net.Listen("unix", p)
+			if err == nil {
+				t.Cleanup(func() { listener.Close() })
+			}
+			return err
+		}, fault.IOFileType},
+		{"device", func(p string) error { return os.Symlink("/dev/zero", p) }, fault.IOFileType},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "t") // a short path: a socket's may have 108 bytes
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			for name, content := range map[string][]byte{configName: config, "real/" + weightsName: weights} {
+				path := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, content, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.make(filepath.Join(dir, weightsName)); err != nil {
+				t.Skip(err)
+			}
+			a, err := Open(dir)
+			if a != nil {
+				a.Close()
+			}
+			if c.code == "" {
+				expect(t, err)
+			} else {
+				expect(t, err, c.code)
+			}
+		})
+	}
+}
+
+func TestOpenHuggingFaceCache(t *testing.T) {
+	weights, config := weightsFile(t, plainTensors()), configFile(t, plainConfig())
+	blob := strings.Repeat("0123456789abcdef", 4)
+	cache := func(t *testing.T, target string) string {
+		dir := folder(t, map[string][]byte{
+			"models--o--n/snapshots/abc/" + configName: config,
+			"models--o--n/blobs/" + blob:               weights,
+			"models--o--n/refs/main":                   weights,
+			"other":                                    weights,
+		})
+		snapshot := filepath.Join(dir, "models--o--n", "snapshots", "abc")
+		if err := os.Symlink(target, filepath.Join(snapshot, weightsName)); err != nil {
+			t.Fatal(err)
+		}
+		return snapshot
+	}
+	t.Run("blob", func(t *testing.T) { opened(t, cache(t, "../../blobs/"+blob)) })
+	for name, target := range map[string]string{"elsewhere in the repository": "../../refs/main", "out of it": "../../../other"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(cache(t, target))
+			expect(t, err, fault.IOFileType)
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package tokenizer
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/host/fault"
+)
+
+func TestRefusals(t *testing.T) {
+	_, data := fixture(t, "plain")
+	plain := string(data)
+	for _, c := range []struct{ name, old, new, pointer, cause string }{
+		{"normalizer", `"normalizer":null`, `"normalizer":{"type":"NFC"}`, "/normalizer", `normalizer "NFC" is not supported`},
+		{"normalizer of no type", `"normalizer":null`, `"normalizer":{}`, "/normalizer", `normalizer is not supported`},
+		{"truncation", `"truncation":null`, `"truncation":{"max_length":8}`, "/truncation", "must be null"},
+		{"padding", `"padding":null`, `"padding":{"pad_id":8}`, "/padding", "must be null"},
+		{"pre-tokenizer", `"pre_tokenizer":{"type":"ByteLevel"`, `"pre_tokenizer":{"type":"Metaspace"`, "/pre_tokenizer", `"Metaspace"`},
+		{"no pre-tokenizer", `"pre_tokenizer":{`, `"x_tokenizer":{`, "/x_tokenizer", "not known"},
+		{"pre-tokenizer member", `"use_regex":true},"post`, `"use_regex":true,"split":1},"post`, "/pre_tokenizer/split", "not known"},
+		{"no prefix", `"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,`, `"pre_tokenizer":{"type":"ByteLevel",`,
+			"/pre_tokenizer/add_prefix_space", "missing"},
+		{"post-processor", `"type":"TemplateProcessing"`, `"type":"RobertaProcessing"`, "/post_processor", `"RobertaProcessing"`},
+		{"decoder", `"decoder":{"type":"ByteLevel"`, `"decoder":{"type":"WordPiece"`, "/decoder", `"WordPiece"`},
+		{"model", `"type":"BPE"`, `"type":"Unigram"`, "/model", `"Unigram"`},
+		{"dropout", `"dropout":null`, `"dropout":0.1`, "/model/dropout", "0.1"},
+		{"prefix", `"continuing_subword_prefix":null`, `"continuing_subword_prefix":"##"`, "/model/continuing_subword_prefix", "prefix"},
+		{"suffix", `"end_of_word_suffix":null`, `"end_of_word_suffix":"</w>"`, "/model/end_of_word_suffix", "suffix"},
+		{"byte fallback", `"byte_fallback":false`, `"byte_fallback":true`, "/model/byte_fallback", "fallback"},
+		{"negative id", `"he":260`, `"he":-1`, "/model/vocab/he", "outside"},
+		{"large id", `"he":260`, `"he":1048576`, "/model/vocab/he", "outside"},
+		{"id of 2^32", `"he":260`, `"he":4294967296`, "/model/vocab", "32 bits"},
+		{"fractional id", `"he":260`, `"he":260.0`, "/model/vocab", "32 bits"},
+		{"id as text", `"he":260`, `"he":"260"`, "/model/vocab", "32 bits"},
+		{"same id twice", `"he":260`, `"he":261`, "/model/vocab/ll", "also the id"},
+		{"empty token", `"he":260`, `"":260`, "/model/vocab/", "empty"},
+		{"no token for a byte", `"A":68`, `"AA":68`, "/model/vocab", "no token for 1 of the bytes that UTF-8 uses, first 0x41"},
+		{"rule out of the vocabulary", `["h","e"]`, `["h","x"]`, "/model/merges/1", "not in the vocabulary"},
+		{"rule twice", `["l","l"]`, `["h","e"]`, "/model/merges/2", "twice"},
+		{"rule of three", `["h","e"]`, `["h","e","l"]`, "/model/merges", "want two"},
+		{"rule of three, as text", `["h","e"]`, `"h e l"`, "/model/merges", "one space"},
+		{"lstrip", `"lstrip":false`, `"lstrip":true`, "/added_tokens/0/lstrip", "must be false"},
+		{"added twice", `{"id":2,"content":"</s>"`, `{"id":1,"content":"<s>"`, "/added_tokens/2/content", "twice"},
+		{"added, empty", `"content":"</s>"`, `"content":""`, "/added_tokens/2/content", "length 0"},
+		{"added with another id", `{"id":2,`, `{"id":3,`, "/added_tokens/2/id", "would give this token 2"},
+		{"added out of order", `{"id":2,"content":"</s>"`, `{"id":400,"content":"<x>"`, "/added_tokens/2/id", "would give this token 281"},
+		{"template without text", `{"Sequence":{"id":"A","type_id":0}}],"pair"`, `{"SpecialToken":{"id":"<s>","type_id":0}}],"pair"`,
+			"/post_processor/single", "0 times"},
+		{"template with an unlisted token", `"single":[{"SpecialToken":{"id":"<s>"`, `"single":[{"SpecialToken":{"id":"<x>"`,
+			"/post_processor/single/0", "not listed"},
+		{"template with an unknown id", `"ids":[1]`, `"ids":[999]`, "/post_processor/special_tokens/<s>", "no token"},
+		{"member twice", `"version":"1.0"`, `"version":"1.0","version":"1.0"`, "/version", "duplicate"},
+		{"token twice", `"he":260`, `"he":260,"he":260`, "/model/vocab/he", "duplicate"},
+		{"token twice, escaped", `"he":260`, `"he":260,"h\u0065":260`, "/model/vocab/he", "duplicate"},
+		{"invalid UTF-8", `"he":260`, "\"h\xff\":260", "/model/vocab", "UTF-8"},
+		{"lone surrogate", `"he":260`, `"h\ud800":260`, "/model/vocab", ""},
+		{"unknown member", `"version":"1.0"`, `"version":"1.0","extra":1`, "/extra", "not known"},
+		{"wrong type", `"version":"1.0"`, `"version":1`, "/version", "number"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if !strings.Contains(plain, c.old) {
+				t.Fatalf("the fixture does not hold %s", c.old)
+			}
+			_, err := Parse("tokenizer.json", []byte(strings.Replace(plain, c.old, c.new, 1)))
+			faults := fault.All(err)
+			if len(faults) == 0 {
+				t.Fatalf("accepted: %v", err)
+			}
+			for _, e := range faults {
+				if e.Code == fault.TKConfig && e.File == "tokenizer.json" && e.Pointer == c.pointer && strings.Contains(e.Error(), c.cause) {
+					return
+				}
+			}
+			t.Errorf("no fault at %s with %q in:\n%v", c.pointer, c.cause, err)
+		})
+	}
+}
+
+func TestRefusesBytes(t *testing.T) {
+	for name, data := range map[string]string{
+		"empty": "", "null": "null", "array": "[]", "cut": `{"version":"1.0","model":{`, "more": `{} {}`,
+		"deep": strings.Repeat("[", 20000), "no model": `{"version":"1.0"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse("t", []byte(data)); len(fault.All(err)) == 0 {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	if _, err := Parse("t", make([]byte, MaxFileBytes+1)); len(fault.All(err)) != 1 {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+// TestAllFaults checks that everything wrong is said in one go, and no more than a page of it.
+func TestAllFaults(t *testing.T) {
+	_, data := fixture(t, "plain")
+	broken := strings.NewReplacer(`"normalizer":null`, `"normalizer":{"type":"NFC"}`, `"dropout":null`, `"dropout":1`,
+		`"lstrip":false`, `"lstrip":true`).Replace(string(data))
+	_, err := Parse("t", []byte(broken))
+	if n := len(fault.All(err)); n != 5 {
+		t.Errorf("%d faults, want 5:\n%v", n, err)
+	}
+	many := strings.Replace(string(data), `"merges":[`, `"merges":[`+strings.Repeat(`"q q",`, 500), 1)
+	_, err = Parse("t", []byte(many))
+	faults := fault.All(err)
+	if len(faults) != maxFaults+1 || !strings.Contains(err.Error(), "468 more faults") {
+		t.Errorf("%d faults, want %d:\n%v", len(faults), maxFaults+1, err)
+	}
+}
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	codeOf := func(err error) fault.Code {
+		if list := fault.All(err); len(list) > 0 {
+			return list[0].Code
+		}
+		return ""
+	}
+	if _, err := Open(dir); codeOf(err) != fault.IONotFound {
+		t.Errorf("missing: %v", err)
+	}
+	name := filepath.Join(dir, FileName)
+	if err := os.Mkdir(name, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); codeOf(err) != fault.IOFileType {
+		t.Errorf("directory: %v", err)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	_, data := fixture(t, "plain")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"plain", "prefix"} {
+		_, data := fixture(f, name)
+		f.Add(data)
+	}
+	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0},"merges":["a a"]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tok, err := Parse("t", data)
+		if err != nil {
+			if len(fault.All(err)) == 0 {
+				t.Fatalf("an error without a code: %v", err)
+			}
+			return
+		}
+		for _, id := range tok.Encode("Hello <s> world's 12 \n\x00é😀\xff", true) {
+			if _, ok := tok.Token(id); !ok {
+				t.Fatalf("id %d has no token", id)
+			}
+		}
+	})
+}

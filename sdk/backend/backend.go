@@ -1,0 +1,103 @@
+// Package backend is all that a third party needs to write a Tenon backend: a process that holds a base's weights on one device, merges
+// adapters into generations, and generates text from them.
+//
+// The contract is backendpb.BackendServer; its comments in backend.proto are normative. A backend's main is
+//
+//	func main() { backend.Serve(mydevice.New()) }
+//
+// and backendtest.Test is the conformance kit it must pass. The host starts the process, speaks gRPC to it over a private socket with
+// mutual TLS, watches it, and kills and restarts it when it dies or stops answering; whatever it then needs to know it is told again.
+//
+// # Status codes
+//
+// A host decides by the gRPC code alone; the message is for people.
+//
+//	InvalidArgument     the request cannot be right: an unknown dtype, a shape that does not fit, a token outside the vocabulary
+//	NotFound            a generation, an alias or a file that does not exist
+//	FailedPrecondition  right, but not now: no base, another base, a generation an alias points to, a sequence that is too old
+//	OutOfRange          more than fits: a text longer than the model's positions, a merged entry that overflows its dtype
+//	DataLoss            a file's bytes are not those its digest names
+//	ResourceExhausted   not enough memory or disk, with the numbers
+//	Unimplemented       what this backend does not do, by name
+//	Unavailable         the process died; only the transport answers this
+package backend
+
+import (
+	"context"
+	"os"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+// PluginName is the one plugin a backend serves.
+const PluginName = "backend"
+
+// MaxMessageBytes bounds one gRPC message in either direction. The largest are tensor tables of bases with tens of thousands of tensors and the
+// probe products of Verify: 8 bytes for each row of each merged tensor, some 20 MB for all linears of a 70B model.
+const MaxMessageBytes = 256 << 20
+
+// Handshake is what host and backend must agree on before they speak. The cookie is no secret: it tells a person who runs a backend by hand that
+// it is not a command.
+var Handshake = plugin.HandshakeConfig{
+	ProtocolVersion:  1,
+	MagicCookieKey:   "TENON_BACKEND",
+	MagicCookieValue: "tenon.backend.v1",
+}
+
+// Plugin carries the contract over go-plugin. Impl is needed on the backend's side only.
+type Plugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	Impl backendpb.BackendServer
+}
+
+var (
+	_ plugin.Plugin     = (*Plugin)(nil)
+	_ plugin.GRPCPlugin = (*Plugin)(nil)
+)
+
+// Client is what Dispense returns on the host's side.
+type Client struct {
+	backendpb.BackendClient
+	Conn   *grpc.ClientConn
+	Exited <-chan struct{} // closed once the process has ended and been waited for
+}
+
+// GRPCServer registers Impl.
+func (p *Plugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	backendpb.RegisterBackendServer(s, p.Impl)
+	return nil
+}
+
+// GRPCClient returns a *Client over conn.
+func (p *Plugin) GRPCClient(ctx context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return &Client{BackendClient: backendpb.NewBackendClient(conn), Conn: conn, Exited: ctx.Done()}, nil
+}
+
+// ServerOptions are the gRPC options every backend serves with.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.MaxRecvMsgSize(MaxMessageBytes), grpc.MaxSendMsgSize(MaxMessageBytes)}
+}
+
+// DialOptions are their counterparts.
+func DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes))}
+}
+
+// Serve runs a backend until the host tells it to stop or disappears, and is a backend's whole main. Logs go to stderr as JSON lines, which the
+// host reads with their levels. It does not return in a process that no host started: it prints why and exits with status 1.
+func Serve(impl backendpb.BackendServer) {
+	logger := hclog.New(&hclog.LoggerOptions{Name: PluginName, Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
+	go watchParent()
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: Handshake,
+		Plugins:         plugin.PluginSet{PluginName: &Plugin{Impl: impl}},
+		Logger:          logger,
+		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(options, ServerOptions()...)...)
+		},
+	})
+}

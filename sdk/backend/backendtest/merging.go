@@ -1,0 +1,325 @@
+package backendtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+	"github.com/tenon-ml/tenon/sdk/tensor"
+)
+
+func testLoad(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	first, err := client.LoadBase(t.Context(), b.Request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.ResidentBytes == 0 {
+		t.Error("a base of no bytes is resident")
+	}
+	again, err := client.LoadBase(t.Context(), b.Request())
+	if err != nil || again.ResidentBytes != first.ResidentBytes {
+		t.Errorf("loading it again: %v, %v; the first time %v", again, err, first)
+	}
+	if s := currentStatus(t, client); !bytes.Equal(s.Base, b.digest) || len(s.Generations)+len(s.Aliases) != 0 {
+		t.Errorf("status after loading: %v", s)
+	}
+	other := b.Request()
+	other.Digest = digest("another base")
+	_, err = client.LoadBase(t.Context(), other)
+	wantCode(t, "a second base", err, codes.FailedPrecondition)
+}
+
+func testLoadRefuses(t *testing.T, start Start) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*backendpb.LoadBaseRequest)
+		want  codes.Code
+	}{
+		{"wrong digest of a file", func(r *backendpb.LoadBaseRequest) { r.Files[1].Sha256[3] ^= 1 }, codes.DataLoss},
+		{"file of another size", func(r *backendpb.LoadBaseRequest) { r.Files[0].Size-- }, codes.DataLoss},
+		{"file that is not there", func(r *backendpb.LoadBaseRequest) { r.Files[0].Path += ".gone" }, codes.NotFound},
+		{"directory", func(r *backendpb.LoadBaseRequest) { r.Files[0].Path = filepath.Dir(r.Files[0].Path) }, codes.InvalidArgument},
+		{"digest of three bytes", func(r *backendpb.LoadBaseRequest) { r.Digest = r.Digest[:3] }, codes.InvalidArgument},
+		{"unknown dtype", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Dtype = "bf16" }, codes.InvalidArgument},
+		{"length that is not shape times dtype", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Length -= 2 }, codes.InvalidArgument},
+		{"negative offset", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Offset = -1 }, codes.InvalidArgument},
+		{"past the end", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Offset = r.Files[0].Size - 1 }, codes.InvalidArgument},
+		{"offset that overflows", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Offset = math.MaxInt64 }, codes.InvalidArgument},
+		{"shape that overflows", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Shape = []int64{1 << 40, 1 << 40} }, codes.InvalidArgument},
+		{"negative dimension", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].Shape = []int64{-24, -40} }, codes.InvalidArgument},
+		{"file out of the table", func(r *backendpb.LoadBaseRequest) { r.Tensors[0].File = 2 }, codes.InvalidArgument},
+		{"name twice", func(r *backendpb.LoadBaseRequest) { r.Tensors[1].Name = r.Tensors[0].Name }, codes.InvalidArgument},
+		{"overlap", func(r *backendpb.LoadBaseRequest) { r.Tensors[2].Offset = r.Tensors[0].Offset + 4 }, codes.InvalidArgument},
+		{"no tensors", func(r *backendpb.LoadBaseRequest) { r.Tensors = nil }, codes.InvalidArgument},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, b := start(t), plainBase(t)
+			req := proto.CloneOf(b.Request())
+			c.spoil(req)
+			_, err := client.LoadBase(t.Context(), req)
+			wantCode(t, "LoadBase", err, c.want)
+			if s := currentStatus(t, client); len(s.Base) != 0 {
+				t.Errorf("base %x is resident", s.Base)
+			}
+			load(t, client, b) // and the right one still loads
+		})
+	}
+}
+
+func testStage(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	_, err := drain(client.Stage(t.Context(), a.request()))
+	wantCode(t, "Stage without a base", err, codes.FailedPrecondition)
+	load(t, client, b)
+	events := stage(t, client, a.request())
+	if len(events) != len(a.patches) {
+		t.Fatalf("%d events for %d patches", len(events), len(a.patches))
+	}
+	byName := map[string]*backendpb.MergeEvent{}
+	for _, e := range events {
+		byName[e.Tensor] = e
+	}
+	for _, p := range a.patches {
+		want, got := a.merged(p), byName[p.Tensor]
+		if sum := sha256.Sum256(want.bytes); got == nil || !bytes.Equal(got.Sha256, sum[:]) || got.Changed != want.changed || got.NonFinite != 0 {
+			t.Errorf("%s: %v, want digest %x and %d changed", p.Tensor, got, sum, want.changed)
+		}
+	}
+	again := stage(t, client, a.request())
+	if !slices.EqualFunc(events, again, func(x, y *backendpb.MergeEvent) bool { return proto.Equal(x, y) }) {
+		t.Errorf("staging again answers %v, first %v", again, events)
+	}
+	s := currentStatus(t, client)
+	if len(s.Generations) != 1 || !bytes.Equal(s.Generations[0].Generation, a.generation()) || s.Generations[0].Bytes == 0 {
+		t.Errorf("status: %v", s)
+	}
+}
+
+func testStageRefuses(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	load(t, client, b)
+	for _, c := range []struct {
+		name  string
+		spoil func(*backendpb.StageRequest)
+		want  codes.Code
+	}{
+		{"another base", func(r *backendpb.StageRequest) { r.Base = digest("elsewhere") }, codes.FailedPrecondition},
+		{"wrong digest of the factors", func(r *backendpb.StageRequest) { r.Files[0].Sha256[0] ^= 1 }, codes.DataLoss},
+		{"no patches", func(r *backendpb.StageRequest) { r.Patches = nil }, codes.InvalidArgument},
+		{"tensor not in the base", func(r *backendpb.StageRequest) { r.Patches[0].Tensor = "bf61" }, codes.InvalidArgument},
+		{"tensor twice", func(r *backendpb.StageRequest) { r.Patches[1] = r.Patches[0] }, codes.InvalidArgument},
+		{"vector", func(r *backendpb.StageRequest) { r.Patches[0].Tensor = "vector" }, codes.InvalidArgument},
+		{"factors swapped", func(r *backendpb.StageRequest) { p := r.Patches[0]; p.A, p.B = p.B, p.A }, codes.InvalidArgument},
+		{"transposed", func(r *backendpb.StageRequest) { r.Patches[0].FanInFanOut = true }, codes.InvalidArgument},
+		{"ranks differ", func(r *backendpb.StageRequest) {
+			a := r.Patches[0].A
+			a.Shape, a.Length = []int64{3, 40}, 3*40*4
+		}, codes.InvalidArgument},
+		{"factor of integers", func(r *backendpb.StageRequest) { r.Patches[0].A.Dtype = "I32" }, codes.InvalidArgument},
+		{"factor past the end", func(r *backendpb.StageRequest) { r.Patches[0].A.Offset = r.Files[0].Size }, codes.InvalidArgument},
+		{"factors overlap in part", func(r *backendpb.StageRequest) { r.Patches[0].B.Offset = r.Patches[0].A.Offset + 4 }, codes.InvalidArgument},
+		{"no factor", func(r *backendpb.StageRequest) { r.Patches[0].B = nil }, codes.InvalidArgument},
+		{"scale NaN", func(r *backendpb.StageRequest) { r.Patches[0].Scale = math.NaN() }, codes.InvalidArgument},
+		{"scale beyond f32", func(r *backendpb.StageRequest) { r.Patches[0].Scale = 1e300 }, codes.InvalidArgument},
+		{"generation without a name", func(r *backendpb.StageRequest) { r.Generation = nil }, codes.InvalidArgument},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req := plainAdapter(t, b).request()
+			c.spoil(req)
+			_, err := drain(client.Stage(t.Context(), req))
+			wantCode(t, "Stage", err, c.want)
+			if s := currentStatus(t, client); len(s.Generations) != 0 {
+				t.Errorf("left behind: %v", s.Generations)
+			}
+		})
+	}
+}
+
+func testOverflow(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	load(t, client, b)
+	a := newAdapter(t, b, "overflow", 3, target{"bf16", 2, tensor.F32, 1, false, 0.1}, target{"f16", 2, tensor.F32, 1, false, 3000})
+	events, err := drain(client.Stage(t.Context(), a.request()))
+	wantCode(t, "Stage", err, codes.OutOfRange)
+	for _, e := range events {
+		if (e.NonFinite > 0) != (e.Tensor == "f16") {
+			t.Errorf("event %v", e)
+		}
+	}
+	if s := currentStatus(t, client); len(s.Generations) != 0 {
+		t.Errorf("left behind: %v", s.Generations)
+	}
+	_, err = client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation()})
+	wantCode(t, "Verify", err, codes.NotFound)
+}
+
+// testStageCanceled cancels after the first tensor of many. Staging may win that race, but an error must have left nothing.
+func testStageCanceled(t *testing.T, start Start) {
+	client := start(t)
+	s := newShelf(t, 4)
+	var targets []target
+	values := s.numbers(512*512, 0.1)
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
+		s.add(0, name, tensor.BF16, []int64{512, 512}, values)
+		targets = append(targets, target{name, 16, tensor.F32, 1, false, 0.1})
+	}
+	b := &Base{shelf: s, digest: digest("wide"), files: s.write()}
+	a := newAdapter(t, b, "wide", 5, targets...)
+	load(t, client, b)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := client.Stage(ctx, a.request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_, canceled := drain(stream, nil)
+	// A second staging of the same generation waits for the first to be over.
+	if events := stage(t, client, a.request()); len(events) != len(a.patches) {
+		t.Errorf("after a canceled staging (%v): %d events for %d patches", canceled, len(events), len(a.patches))
+	}
+	if s := currentStatus(t, client); len(s.Generations) != 1 {
+		t.Errorf("status: %v", s)
+	}
+}
+
+func testVerify(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	load(t, client, b)
+	_, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation()})
+	wantCode(t, "Verify before staging", err, codes.NotFound)
+	stage(t, client, a.request())
+	const seed = 0x9e3779b97f4a7c15
+	got, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation(), Seed: seed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Probes) != len(a.patches) {
+		t.Fatalf("%d probes of %d tensors", len(got.Probes), len(a.patches))
+	}
+	for _, probe := range got.Probes {
+		i := slices.IndexFunc(a.patches, func(p *backendpb.Patch) bool { return p.Tensor == probe.Tensor })
+		if i < 0 {
+			t.Errorf("probe of %q", probe.Tensor)
+			continue
+		}
+		row := b.tensor(probe.Tensor)
+		dtype, _ := tensor.ParseDType(row.Dtype)
+		want := a.merged(a.patches[i]).bytes
+		if sum := sha256.Sum256(want); !bytes.Equal(probe.Sha256, sum[:]) {
+			t.Errorf("%s: digest %x, want %x", probe.Tensor, probe.Sha256, sum)
+		}
+		if x := product(probe.Tensor, want, dtype, int(row.Shape[0]), int(row.Shape[1]), seed); !slices.Equal(probe.Product, x) {
+			t.Errorf("%s: product %v, want %v", probe.Tensor, probe.Product, x)
+		}
+	}
+}
+
+func testMerge(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	req, outputs := mergeRequest(t, a)
+	events, err := drain(client.Merge(t.Context(), req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != len(a.patches) {
+		t.Fatalf("%d events for %d patches", len(events), len(a.patches))
+	}
+	after, err := os.ReadFile(outputs.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered := make([]bool, len(after))
+	for i, p := range a.patches {
+		want, place := a.merged(p), req.Tensors[i].Merged
+		if !bytes.Equal(after[place.Offset:place.Offset+place.Length], want.bytes) {
+			t.Errorf("%s: the file does not hold the merged bytes", p.Tensor)
+		}
+		sum := sha256.Sum256(want.bytes)
+		j := slices.IndexFunc(events, func(e *backendpb.MergeEvent) bool { return e.Tensor == p.Tensor })
+		if j < 0 || !bytes.Equal(events[j].Sha256, sum[:]) || events[j].Changed != want.changed || events[j].NonFinite != 0 {
+			t.Errorf("%s: events %v, want digest %x and %d changed", p.Tensor, events, sum, want.changed)
+		}
+		for k := range place.Length {
+			covered[place.Offset+k] = true
+		}
+	}
+	for i, c := range after {
+		if !covered[i] && c != 0xee {
+			t.Fatalf("byte %d, which belongs to no tensor, was written", i)
+		}
+	}
+	for i, file := range b.shelf.files {
+		if now, err := os.ReadFile(b.files[i].Path); err != nil || !bytes.Equal(now, file) {
+			t.Errorf("input %d changed (%v)", i, err)
+		}
+	}
+}
+
+// mergeRequest merges an adapter into one new file filled with 0xee.
+func mergeRequest(t *testing.T, a *Adapter) (*backendpb.MergeRequest, *backendpb.File) {
+	inputs := append(slices.Clone(a.base.files), a.files...)
+	req := &backendpb.MergeRequest{Inputs: inputs}
+	at := int64(11)
+	for _, p := range a.patches {
+		p = proto.CloneOf(p)
+		p.A.File += int32(len(a.base.files))
+		p.B.File += int32(len(a.base.files))
+		weight := a.base.tensor(p.Tensor)
+		merged := proto.CloneOf(weight)
+		merged.File, merged.Offset = 0, at
+		at += merged.Length + 5
+		req.Tensors = append(req.Tensors, &backendpb.Output{Base: weight, Patch: p, Merged: merged})
+	}
+	path := filepath.Join(t.TempDir(), "merged")
+	if err := os.WriteFile(path, bytes.Repeat([]byte{0xee}, int(at)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output := &backendpb.File{Path: path, Size: at}
+	req.Outputs = []*backendpb.File{output}
+	return proto.CloneOf(req), output
+}
+
+func testMergeRefuses(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	for _, c := range []struct {
+		name  string
+		spoil func(*backendpb.MergeRequest)
+		want  codes.Code
+	}{
+		{"nothing to do", func(r *backendpb.MergeRequest) { r.Tensors = nil }, codes.InvalidArgument},
+		{"output that does not exist", func(r *backendpb.MergeRequest) { r.Outputs[0].Path += ".gone" }, codes.NotFound},
+		{"output shorter than promised", func(r *backendpb.MergeRequest) { r.Outputs[0].Size++ }, codes.DataLoss},
+		{"output is an input", func(r *backendpb.MergeRequest) { r.Outputs[0] = r.Inputs[0] }, codes.InvalidArgument},
+		{"outputs overlap", func(r *backendpb.MergeRequest) { r.Tensors[1].Merged.Offset = r.Tensors[0].Merged.Offset }, codes.InvalidArgument},
+		{"other dtype", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Dtype = "F16" }, codes.InvalidArgument},
+		{"other name", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Name = "f16" }, codes.InvalidArgument},
+		{"wrong digest of the base", func(r *backendpb.MergeRequest) { r.Inputs[0].Sha256[0] ^= 1 }, codes.DataLoss},
+		{"overflow", func(r *backendpb.MergeRequest) { r.Tensors[1].Patch.Scale = 1e8 }, codes.OutOfRange},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, _ := mergeRequest(t, a)
+			c.spoil(req)
+			_, err := drain(client.Merge(t.Context(), req))
+			wantCode(t, "Merge", err, c.want)
+		})
+	}
+}

@@ -1,0 +1,91 @@
+package diag
+
+import (
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/sdk/diag/internal/host"
+)
+
+// The host's linear algebra. All of it computes in f64 in a fixed order, so equal inputs give equal bits; all of it needs the capability
+// kernels. A result is the caller's to drop. Operands that are not finite give abi.Numeric from the factorizations.
+
+// Transpose says which operands of MatMul are taken transposed; the flags combine with |.
+type Transpose int32
+
+// The operands of MatMul to transpose.
+const (
+	TransposeNone Transpose = 0
+	TransposeA              = Transpose(abi.TransposeA)
+	TransposeB              = Transpose(abi.TransposeB)
+)
+
+// MatMul gives op(a) op(b).
+func MatMul(a, b Tensor, transpose Transpose) (Tensor, error) {
+	return made("matmul", host.MatMul(a.handle(), b.handle(), int32(transpose)))
+}
+
+// Axpby gives alpha x + beta y.
+func Axpby(alpha float64, x Tensor, beta float64, y Tensor) (Tensor, error) {
+	return made("axpby", host.Axpby(alpha, x.handle(), beta, y.handle()))
+}
+
+// QR gives the thin Householder factorization: for m x n with k = min(m, n), Q is m x k with orthonormal columns, R is k x n and upper
+// triangular.
+func QR(t Tensor) (q, r Tensor, err error) {
+	var handles [2]int32
+	if status := host.QR(t.handle(), &handles); status < 0 {
+		return Tensor{}, Tensor{}, failure("qr", status)
+	}
+	return tensor(handles[0]), tensor(handles[1]), nil
+}
+
+// Triples are singular triples of an m x n matrix, largest first: U is m x k, V is n x k, and the matrix is the sum of S[i] u_i v_i'. Signs
+// are fixed by making the largest entry of each column of U positive. With k = 0 there are no tensors.
+type Triples struct {
+	U Tensor
+	S []float64
+	V Tensor
+}
+
+// Drop frees U and V.
+func (t Triples) Drop() {
+	if len(t.S) > 0 {
+		t.U.Drop()
+		t.V.Drop()
+	}
+}
+
+// SVD gives all min(m, n) singular triples of t.
+func SVD(t Tensor) (Triples, error) {
+	var handles [3]int32
+	if status := host.SVD(t.handle(), &handles); status < 0 {
+		return Triples{}, failure("svd", status)
+	}
+	return newTriples(handles)
+}
+
+// DeltaSVD gives the singular triples of scale * b a without forming the product, as many as its numerical rank: those above
+// max(m, n) * eps * |scale| * norm(b) * norm(a). A product that is zero has none.
+func DeltaSVD(b, a Tensor, scale float64) (Triples, error) {
+	var handles [3]int32
+	rank := host.DeltaSVD(b.handle(), a.handle(), scale, &handles)
+	if rank < 0 {
+		return Triples{}, failure("delta_svd", rank)
+	}
+	if rank == 0 {
+		return Triples{}, nil
+	}
+	return newTriples(handles)
+}
+
+// Project gives u' w v, going over w once.
+func Project(w, u, v Tensor) (Tensor, error) {
+	return made("project", host.Project(w.handle(), u.handle(), v.handle()))
+}
+
+// newTriples takes the singular values over into the guest and drops their tensor.
+func newTriples(handles [3]int32) (Triples, error) {
+	s := tensor(handles[1])
+	defer s.Drop()
+	values, err := s.Values()
+	return Triples{U: tensor(handles[0]), S: values, V: tensor(handles[2])}, err
+}

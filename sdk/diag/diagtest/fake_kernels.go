@@ -1,0 +1,188 @@
+package diagtest
+
+import (
+	"slices"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+)
+
+// operands gives the matrices behind handles, or else the status to return: every kernel needs the capability and live handles.
+func (f *fake) operands(handles ...int32) ([]Matrix, int32) {
+	if !f.granted(abi.CapKernels) {
+		return nil, f.denied(abi.CapKernels)
+	}
+	var out []Matrix
+	for _, handle := range handles {
+		t, status := f.tensor(handle)
+		if status < 0 {
+			return nil, status
+		}
+		out = append(out, t.matrix)
+	}
+	return out, 0
+}
+
+func (f *fake) shapes(a, b Matrix) int32 {
+	return f.fail(abi.Shape, "%d x %d and %d x %d do not fit", a.Rows, a.Cols, b.Rows, b.Cols)
+}
+
+func (f *fake) notFinite() int32 { return f.fail(abi.Numeric, "an operand is not finite") }
+
+func (f *fake) MatMul(a, b, flags int32) int32 {
+	m, status := f.operands(a, b)
+	if status < 0 {
+		return status
+	}
+	if flags&^(abi.TransposeA|abi.TransposeB) != 0 {
+		return f.fail(abi.Unsupported, "flags %#x", flags)
+	}
+	if flags&abi.TransposeA != 0 {
+		m[0] = m[0].transposed()
+	}
+	if flags&abi.TransposeB != 0 {
+		m[1] = m[1].transposed()
+	}
+	if m[0].Cols != m[1].Rows {
+		return f.shapes(m[0], m[1])
+	}
+	return f.add(m[0].times(m[1]), abi.DTypeF64)
+}
+
+func (f *fake) Axpby(alpha float64, x int32, beta float64, y int32) int32 {
+	m, status := f.operands(x, y)
+	if status < 0 {
+		return status
+	}
+	if m[0].Rows != m[1].Rows || m[0].Cols != m[1].Cols {
+		return f.shapes(m[0], m[1])
+	}
+	out := Zeros(m[0].Rows, m[0].Cols)
+	for i := range out.Values {
+		out.Values[i] = alpha*m[0].Values[i] + beta*m[1].Values[i]
+	}
+	return f.add(out, abi.DTypeF64)
+}
+
+func (f *fake) Stats(handle int32, out *[abi.StatsSize]byte) int32 {
+	m, status := f.operands(handle)
+	if status < 0 {
+		return status
+	}
+	s := stats(m[0], f.tensors[handle].dtype)
+	copy(out[:], s.Append(nil))
+	return 0
+}
+
+func (f *fake) QR(handle int32, out *[2]int32) int32 {
+	m, status := f.operands(handle)
+	if status < 0 {
+		return status
+	}
+	if !m[0].finite() {
+		return f.notFinite()
+	}
+	q, r := qr(m[0])
+	*out = [2]int32{f.add(q, abi.DTypeF64), f.add(r, abi.DTypeF64)}
+	return 0
+}
+
+func (f *fake) addTriples(u Matrix, s []float64, v Matrix, out *[3]int32) {
+	row := Matrix{Rows: 1, Cols: len(s), Values: slices.Clone(s)}
+	*out = [3]int32{f.add(u, abi.DTypeF64), f.add(row, abi.DTypeF64), f.add(v, abi.DTypeF64)}
+}
+
+func (f *fake) SVD(handle int32, out *[3]int32) int32 {
+	m, status := f.operands(handle)
+	if status < 0 {
+		return status
+	}
+	if !m[0].finite() {
+		return f.notFinite()
+	}
+	u, s, v := svd(m[0])
+	f.addTriples(u, s, v, out)
+	return 0
+}
+
+func (f *fake) DeltaSVD(b, a int32, scale float64, out *[3]int32) int32 {
+	m, status := f.operands(b, a)
+	if status < 0 {
+		return status
+	}
+	if m[0].Cols != m[1].Rows {
+		return f.shapes(m[0], m[1])
+	}
+	if !m[0].finite() || !m[1].finite() || !isFinite(scale) {
+		return f.notFinite()
+	}
+	u, s, v := deltaSVD(m[0], m[1], scale)
+	if len(s) > 0 {
+		f.addTriples(u, s, v, out)
+	}
+	return int32(len(s))
+}
+
+func (f *fake) Project(w, u, v int32) int32 {
+	m, status := f.operands(w, u, v)
+	if status < 0 {
+		return status
+	}
+	if m[1].Rows != m[0].Rows {
+		return f.shapes(m[1], m[0])
+	}
+	if m[2].Rows != m[0].Cols {
+		return f.shapes(m[0], m[2])
+	}
+	return f.add(m[1].transposed().times(m[0]).times(m[2]), abi.DTypeF64)
+}
+
+// base gives the target's W, or else the status to return.
+func (f *fake) base(target int32) (Matrix, int32) {
+	if !f.granted(abi.CapBase) {
+		return Matrix{}, f.denied(abi.CapBase)
+	}
+	if status := f.target(target); status < 0 {
+		return Matrix{}, status
+	}
+	w := f.adapter.Targets[target].Base
+	if w.Values == nil {
+		return Matrix{}, f.fail(abi.NotFound, "target %d has no base", target)
+	}
+	return w, 0
+}
+
+func (f *fake) BaseSVD(target, k int32, out *[3]int32) int32 {
+	w, status := f.base(target)
+	if status < 0 {
+		return status
+	}
+	if k < 1 || int(k) > min(w.Rows, w.Cols) {
+		return f.fail(abi.Range, "%d singular triples of a %d x %d matrix", k, w.Rows, w.Cols)
+	}
+	if !w.finite() {
+		return f.notFinite()
+	}
+	u, s, v := svd(w)
+	f.addTriples(u.firstCols(int(k)), s[:k], v.firstCols(int(k)), out)
+	return 0
+}
+
+func (f *fake) RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int32 {
+	w, status := f.base(target)
+	if status < 0 {
+		return status
+	}
+	if dtype == 0 {
+		dtype = int32(f.infos[target].BaseDType)
+	}
+	if dtype < int32(abi.DTypeF16) || dtype > int32(abi.DTypeF64) {
+		return f.fail(abi.Unsupported, "dtype %d", dtype)
+	}
+	t := f.adapter.Targets[target]
+	if !t.A.finite() || !t.B.finite() || !isFinite(t.Scale) {
+		return f.notFinite()
+	}
+	loss := roundLoss(w, t.B, t.A, t.Scale, abi.DType(dtype))
+	copy(out[:], loss.Append(nil))
+	return 0
+}

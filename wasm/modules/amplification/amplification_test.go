@@ -1,0 +1,120 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+)
+
+// noInfinity makes JSON of what Python writes; the values compared here are all finite.
+var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
+
+func TestReferenceTable7(t *testing.T) {
+	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Skipf("skipped: no reference values: %v", err)
+	}
+	var golden struct {
+		W, B, A [][]float64
+		Scale   float64
+		Table7  map[string]float64
+	}
+	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
+		t.Fatal(err)
+	}
+	report := run(t, diagtest.Target{
+		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Base: diagtest.Rows(golden.W...), Scale: golden.Scale,
+	})
+	wantMetrics(t, report, map[string]float64{
+		"rank": golden.Table7["rank"], "delta_norm": golden.Table7["norm_dW"], "base_norm": golden.Table7["norm_W"],
+		"norm_ratio":      golden.Table7["norm_dW"] / golden.Table7["norm_W"],
+		"projection_norm": golden.Table7["proj_dW"], "projection_norm_random": golden.Table7["proj_random_analytic"],
+		"projection_norm_base": golden.Table7["proj_W"], "amplification": golden.Table7["amplification"],
+		"amplification_random": golden.Table7["amplification_random"], "alignment_lift": golden.Table7["alignment_lift"],
+	})
+}
+
+// W is diag(2, 1) in the corner of 3 x 2 and the delta points along its first or second axis, so every column can be told by hand.
+func TestByHand(t *testing.T) {
+	first := diagtest.Target{
+		Name: "w", Scale: 3, A: diagtest.Rows([]float64{1, 0}), B: diagtest.Rows([]float64{1}, []float64{0}, []float64{0}),
+		Base: diagtest.Rows([]float64{2, 0}, []float64{0, 1}, []float64{0, 0}),
+	}
+	zeroB, zeroW, nanW, nanA, twice := first, first, first, first, first
+	zeroB.B = diagtest.Zeros(3, 1)
+	zeroW.Base = diagtest.Zeros(3, 2)
+	nanW.Base = diagtest.Rows([]float64{2, math.NaN()}, []float64{0, 1}, []float64{0, 0})
+	nanA.A = diagtest.Rows([]float64{1, math.NaN()})
+	twice.A = diagtest.Rows([]float64{1, 0}, []float64{1, 0})
+	twice.B = diagtest.Rows([]float64{.5, .5}, []float64{0, 0}, []float64{0, 0})
+	w := math.Sqrt(5)
+	whole := map[string]float64{
+		"rank": 1, "delta_norm": 3, "base_norm": w, "norm_ratio": 3 / w, "projection_norm": 2, "projection_norm_random": w / math.Sqrt(6),
+		"projection_norm_base": 2, "amplification": 1.5, "amplification_random": 3 * math.Sqrt(6) / w, "alignment_lift": 2 * math.Sqrt(6) / w,
+	}
+	tests := []struct {
+		name    string
+		target  diagtest.Target
+		metrics map[string]float64
+		codes   []string
+	}{
+		{"along the top direction", first, whole, nil},
+		{"the numerical rank counts, not the configured one", twice, whole, nil},
+		{"delta zero", zeroB, map[string]float64{"rank": 0, "delta_norm": 0, "base_norm": w, "norm_ratio": 0}, []string{"AMPLIFICATION_UNDEFINED w"}},
+		{"base zero", zeroW, map[string]float64{
+			"rank": 1, "delta_norm": 3, "base_norm": 0, "norm_ratio": math.Inf(1), "projection_norm": 0, "projection_norm_random": 0,
+			"projection_norm_base": 0, "amplification": math.Inf(1), "amplification_random": math.Inf(1), "alignment_lift": math.NaN(),
+		}, nil},
+		{"base not finite", nanW, nil, []string{"AMPLIFICATION_UNDEFINED w"}},
+		{"factor not finite", nanA, nil, []string{"AMPLIFICATION_UNDEFINED w"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			report := run(t, test.target)
+			wantMetrics(t, report, test.metrics)
+			if codes := report.Codes(); !slices.Equal(codes, test.codes) {
+				t.Errorf("findings are %q, want %q", codes, test.codes)
+			}
+		})
+	}
+}
+
+func TestNeedsABase(t *testing.T) {
+	adapter := diagtest.Adapter{Targets: []diagtest.Target{{Name: "w", Scale: 1, A: diagtest.Zeros(1, 2), B: diagtest.Zeros(2, 1)}}}
+	if report := diagtest.Run(t, adapter, diagnose); report.Err == nil {
+		t.Error("no error without a base")
+	}
+}
+
+func run(t *testing.T, target diagtest.Target) *diagtest.Report {
+	t.Helper()
+	report := diagtest.Run(t, diagtest.Adapter{
+		Targets: []diagtest.Target{target}, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
+	}, diagnose)
+	if report.Err != nil {
+		t.Fatal(report.Err)
+	}
+	return report
+}
+
+// wantMetrics wants exactly these metrics.
+func wantMetrics(t *testing.T, report *diagtest.Report, want map[string]float64) {
+	t.Helper()
+	for name, value := range want {
+		got, ok := report.Metric("w", "", name)
+		if same := got == value || math.IsNaN(got) && math.IsNaN(value) || math.Abs(got-value) <= 1e-9*math.Abs(value); !ok || !same {
+			t.Errorf("%s is %g, %t, want %g", name, got, ok, value)
+		}
+	}
+	if len(report.Metrics) != len(want) {
+		t.Errorf("metrics are %v, want %v", report.Metrics, want)
+	}
+}

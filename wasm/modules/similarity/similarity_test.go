@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+)
+
+const peerName = "sha256:peer"
+
+// noInfinity makes JSON of what Python writes; the values compared here are all finite.
+var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
+
+func TestReferencePhi(t *testing.T) {
+	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Skipf("skipped: no reference values: %v", err)
+	}
+	var golden struct {
+		B, A, B2, A2 [][]float64
+		Scale        float64
+		Literal      [][]float64 `json:"phi_A_literal"`
+		Right        [][]float64 `json:"phi_right"`
+		Left         [][]float64 `json:"phi_left"`
+		Cosine       float64
+	}
+	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
+		t.Fatal(err)
+	}
+	own := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale}
+	theirs := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A2...), B: diagtest.Rows(golden.B2...), Scale: 1}
+	report := compare(t, 64, own, theirs)
+	for mode, want := range map[string][][]float64{"phi_a": golden.Literal, "phi_delta": golden.Right, "phi_delta_left": golden.Left} {
+		grid, ok := report.Grid("w", peerName, mode)
+		if !ok || grid.Rows != len(want) || grid.Cols != len(want[0]) {
+			t.Fatalf("%s is %d x %d, %t", mode, grid.Rows, grid.Cols, ok)
+		}
+		for i, row := range want {
+			for j, value := range row {
+				if math.Abs(grid.At(i, j)-value) > 1e-9 {
+					t.Errorf("%s(%d, %d) is %g, want %g", mode, i+1, j+1, grid.At(i, j), value)
+				}
+			}
+		}
+		wantMetric(t, report, mode+"_11", want[0][0])
+		wantMetric(t, report, mode+"_full", want[len(want)-1][len(want[0])-1])
+	}
+	wantMetric(t, report, "cosine", golden.Cosine)
+}
+
+// The adapters agree in one direction of three and have others of their own, so every φ can be told by hand.
+func TestByHand(t *testing.T) {
+	own := diagtest.Target{
+		Name: "w", Scale: 1,
+		A: diagtest.Rows([]float64{1, 0, 0, 0}, []float64{0, 2, 0, 0}),
+		B: diagtest.Rows([]float64{3, 0}, []float64{0, 1}, []float64{0, 0}),
+	}
+	theirs := diagtest.Target{
+		Name: "w", Scale: -2,
+		A: diagtest.Rows([]float64{0, 0, 1, 0}, []float64{1, 0, 0, 0}),
+		B: diagtest.Rows([]float64{1, 0}, []float64{0, 2}, []float64{0, 0}),
+	}
+	report := compare(t, 64, own, theirs)
+	// Own: s = 3 (e1 e1'), 2 (e2 e2'). Theirs: s = 4 (e2 e1'), 2 (e1 e3'). A alone: own e2 (2), e1 (1); theirs a tie of e3 and e1.
+	right, _ := report.Grid("w", peerName, "phi_delta")
+	left, _ := report.Grid("w", peerName, "phi_delta_left")
+	if want := []float64{1, 1, 1, .5}; !near(right.Values, want) {
+		t.Errorf("phi_delta is %v, want %v", right.Values, want)
+	}
+	if want := []float64{0, 1, 1, 1}; !near(left.Values, want) {
+		t.Errorf("phi_delta_left is %v, want %v", left.Values, want)
+	}
+	wantMetric(t, report, "phi_a_full", .5)
+	wantMetric(t, report, "phi_delta_11_null", 1./4)
+	wantMetric(t, report, "phi_delta_full_null", 2./4)
+	wantMetric(t, report, "phi_delta_left_full_null", 2./3)
+	wantMetric(t, report, "cosine", 0)
+	sd := math.Sqrt(2. * 3 * 3 / (16 * 3 * 6))
+	wantMetric(t, report, "phi_delta_11_z", (1-.25)/sd)
+	for name, want := range map[string]struct {
+		peer   string
+		values []float64
+	}{"gap": {"", []float64{1. / 3, 2. / 3}}, "gap_with": {peerName, []float64{.5, .5}},
+		"gap_a": {"", []float64{.5, .5}}, "gap_a_with": {peerName, []float64{0, 1}}} {
+		if grid, ok := report.Grid("w", want.peer, name); !ok || grid.Rows != 1 || !near(grid.Values, want.values) {
+			t.Errorf("%s is %v, %t, want %v", name, grid, ok, want.values)
+		}
+	}
+	if len(report.Findings) > 0 {
+		t.Errorf("findings are %q", report.Codes())
+	}
+}
+
+func TestGridsEndAtTheirRank(t *testing.T) {
+	own := diagtest.Target{
+		Name: "w", Scale: 1,
+		A: diagtest.Rows([]float64{1, 0, 0}, []float64{0, 2, 0}), B: diagtest.Rows([]float64{3, 0}, []float64{0, 1}),
+	}
+	report := compare(t, 1, own, own)
+	for _, name := range []string{"phi_a", "phi_delta", "phi_delta_left", "gap_with"} {
+		if grid, ok := report.Grid("w", peerName, name); !ok || grid.Rows != 1 || grid.Cols != 1 {
+			t.Errorf("%s is %v, %t, want one entry", name, grid, ok)
+		}
+	}
+	wantMetric(t, report, "phi_delta_full", 1)
+	if _, ok := report.Metric("w", peerName, "phi_delta_left_full_z"); ok {
+		t.Error("a subspace that is the whole space has a z")
+	}
+	if codes := report.Codes(); !slices.Equal(codes, []string{"NEAR_DUPLICATE"}) || report.Findings[0].Value < 1-1e-12 {
+		t.Errorf("findings are %v", report.Findings)
+	}
+}
+
+func TestSingularCases(t *testing.T) {
+	full := diagtest.Target{
+		Name: "w", Scale: 1, A: diagtest.Rows([]float64{1, 0, 0}, []float64{0, 2, 0}),
+		B: diagtest.Rows([]float64{3, 0}, []float64{0, 1}, []float64{0, 0}),
+	}
+	atInit, broken, dependent, elsewhere := full, full, full, full
+	atInit.B = diagtest.Zeros(3, 2)
+	broken.B = diagtest.Rows([]float64{math.NaN(), 0}, []float64{0, 1}, []float64{0, 0})
+	dependent.A = diagtest.Rows([]float64{1, 0, 0}, []float64{2, 0, 0})
+	elsewhere.Name = "v"
+	tests := []struct {
+		name        string
+		own, theirs diagtest.Target
+		grids       []string
+		codes       []string
+	}{
+		{"own B zero", atInit, full, []string{"gap_a", "gap_a_with", "gap_with", "phi_a"}, nil},
+		{"their B zero", full, atInit, []string{"gap_a", "gap", "gap_a_with", "phi_a"}, nil},
+		{"own factor broken", broken, full, nil, []string{"SIMILARITY_UNDEFINED w"}},
+		{"their factor broken", full, broken, []string{"gap_a", "gap"}, []string{"SIMILARITY_UNDEFINED w"}},
+		{"dependent rows of A", dependent, full,
+			[]string{"gap_a", "gap", "gap_a_with", "gap_with", "phi_a", "phi_delta", "phi_delta_left"}, nil},
+		{"nothing in common", full, elsewhere, nil, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			report := compare(t, 64, test.own, test.theirs)
+			var grids []string
+			for _, grid := range report.Grids {
+				grids = append(grids, grid.Name)
+			}
+			if !slices.Equal(grids, test.grids) {
+				t.Errorf("grids are %q, want %q", grids, test.grids)
+			}
+			if codes := report.Codes(); !slices.Equal(codes, test.codes) {
+				t.Errorf("findings are %q, want %q", codes, test.codes)
+			}
+			if grid, ok := report.Grid("w", peerName, "phi_a"); ok && test.name == "dependent rows of A" && grid.Rows != 1 {
+				t.Errorf("phi_a has %d rows, want the numerical rank 1", grid.Rows)
+			}
+		})
+	}
+}
+
+func TestNoPeers(t *testing.T) {
+	report := diagtest.Run(t, diagtest.Adapter{Targets: []diagtest.Target{{
+		Name: "w", Scale: 1, A: diagtest.Zeros(1, 2), B: diagtest.Zeros(2, 1)}}}, diagnose)
+	if report.Err != nil || len(report.Metrics)+len(report.Grids)+len(report.Findings) > 0 {
+		t.Errorf("without peers: %+v", report)
+	}
+}
+
+// One target of two differing is enough not to be a duplicate; the other peer is one.
+func TestNearDuplicateIsJudgedOnAllSharedTargets(t *testing.T) {
+	v := diagtest.Target{Name: "v", Scale: 1, A: diagtest.Rows([]float64{1, 0}), B: diagtest.Rows([]float64{1}, []float64{0})}
+	w := v
+	w.Name = "w"
+	turned := w
+	turned.A = diagtest.Rows([]float64{0, 1})
+	double := w
+	double.Scale = 2
+	report := diagtest.Run(t, diagtest.Adapter{
+		Targets: []diagtest.Target{v, w},
+		Peers:   []diagtest.Peer{{Name: "half", Targets: []diagtest.Target{v, turned}}, {Name: "copy", Targets: []diagtest.Target{double}}},
+		Params:  map[string]float64{"grid_rank": 64},
+	}, diagnose)
+	if report.Err != nil || len(report.Findings) != 1 || !strings.Contains(report.Findings[0].Message, "those of copy ") {
+		t.Errorf("error %v, findings %v", report.Err, report.Findings)
+	}
+}
+
+func compare(t *testing.T, gridRank float64, own, theirs diagtest.Target) *diagtest.Report {
+	t.Helper()
+	report := diagtest.Run(t, diagtest.Adapter{
+		Targets: []diagtest.Target{own}, Peers: []diagtest.Peer{{Name: peerName, Targets: []diagtest.Target{theirs}}},
+		Params: map[string]float64{"grid_rank": gridRank}, Grants: []abi.Capability{abi.CapKernels, abi.CapPeers},
+	}, diagnose)
+	if report.Err != nil {
+		t.Fatal(report.Err)
+	}
+	return report
+}
+
+func wantMetric(t *testing.T, report *diagtest.Report, name string, want float64) {
+	t.Helper()
+	if got, ok := report.Metric("w", peerName, name); !ok || math.Abs(got-want) > 1e-9 {
+		t.Errorf("%s is %g, %t, want %g", name, got, ok, want)
+	}
+}
+
+func near(got, want []float64) bool {
+	return slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-12 })
+}
