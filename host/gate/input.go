@@ -1,0 +1,96 @@
+package gate
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tenon-ml/tenon/host/adapter"
+	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/sdk/tensor"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+)
+
+// input is what the modules of one check see. It is read by several runs at once and never changed.
+type input struct {
+	targets []sandbox.Target
+	peers   []sandbox.Peer
+	attrs   map[string]string
+}
+
+// newInput aligns the subject, its base and its peers. vectors may hold the base's singular triples of some targets.
+func newInput(s Subject, vectors *vectors) *input {
+	a, b := s.Binding.Adapter, s.Binding.Base
+	in := &input{attrs: map[string]string{
+		"adapter.digest":    digest(a.Digest),
+		"adapter.format":    a.Format,
+		"base.digest":       digest(b.Digest),
+		"base.architecture": architecture(b.Config),
+		"init_lora_weights": a.Config.InitWeights,
+	}}
+	for i := range s.Binding.Targets {
+		t := &s.Binding.Targets[i]
+		target := factors(s.Binding, t)
+		target.Base = sandbox.Source{Ref: t.Base.Ref, Reader: b.Reader(t.Base)}
+		target.BaseSVD = vectors.of(t.Name)
+		in.targets = append(in.targets, *target)
+	}
+	for _, p := range s.Peers {
+		peer := sandbox.Peer{Name: digest(p.Adapter.Digest)}
+		for _, t := range s.Binding.Targets {
+			i, ok := slices.BinarySearchFunc(p.Targets, t.Name, func(other adapter.Target, name string) int { return cmp.Compare(other.Name, name) })
+			if !ok {
+				peer.Targets = append(peer.Targets, nil)
+				continue
+			}
+			peer.Targets = append(peer.Targets, factors(p, &p.Targets[i]))
+		}
+		in.peers = append(in.peers, peer)
+	}
+	return in
+}
+
+// architecture is the model class that config.json names first, or else the model type.
+func architecture(c base.Config) string {
+	if len(c.Architectures) > 0 {
+		return c.Architectures[0]
+	}
+	return c.ModelType
+}
+
+// factors is one adapted weight without its base.
+func factors(b *adapter.Binding, t *adapter.Target) *sandbox.Target {
+	weights := b.Adapter.Weights
+	source := func(ref tensor.Ref) sandbox.Source { return sandbox.Source{Ref: ref, Reader: weights} }
+	return &sandbox.Target{Name: t.Name, A: source(t.Pair.A.Ref), B: source(t.Pair.B.Ref), Rank: t.Pair.Rank, In: t.In, Out: t.Out,
+		Scale: t.Pair.Scale, Alpha: t.Pair.Alpha, FanInFanOut: t.FanInFanOut, RsLoRA: b.Adapter.Config.RsLoRA}
+}
+
+// granted is the part of the input that a module may see, with its parameters.
+func (in *input) granted(base, peers bool, params map[string]float64) sandbox.Input {
+	out := sandbox.Input{Targets: slices.Clone(in.targets), Attrs: in.attrs, Params: params}
+	if peers {
+		out.Peers = in.peers
+	}
+	if !base {
+		for i := range out.Targets {
+			out.Targets[i].Base, out.Targets[i].BaseSVD = sandbox.Source{}, sandbox.BaseSVD{}
+		}
+	}
+	return out
+}
+
+// target is the name of a target by its index; "" stands for the adapter as a whole.
+func (in *input) target(i int) string {
+	if i < 0 || i >= len(in.targets) {
+		return ""
+	}
+	return in.targets[i].Name
+}
+
+// peer is the digest of a peer by its index; "" stands for none.
+func (in *input) peer(i int) string {
+	if i < 0 || i >= len(in.peers) {
+		return ""
+	}
+	return in.peers[i].Name
+}

@@ -1,0 +1,83 @@
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tenon-ml/tenon/host/adapter"
+	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+)
+
+// vectors are the singular triples of base weights, by tensor name. Close closes their files.
+type vectors struct{ byName map[string]*base.SVD }
+
+// of returns the triples of a weight; zero where nobody asked for them.
+func (v *vectors) of(name string) sandbox.BaseSVD {
+	svd, ok := v.byName[name]
+	if !ok {
+		return sandbox.BaseSVD{}
+	}
+	return sandbox.BaseSVD{U: sandbox.Source{Ref: svd.U, Reader: svd.File}, S: sandbox.Source{Ref: svd.S, Reader: svd.File},
+		V: sandbox.Source{Ref: svd.V, Reader: svd.File}}
+}
+
+// Close closes every file. Nothing was written, so there is nothing to lose.
+func (v *vectors) Close() {
+	for _, svd := range v.byName {
+		_ = svd.Close()
+	}
+}
+
+// baseVectors prepares the singular triples that the modules' manifests ask for: of each target as many as the most demanding module.
+func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run) (*vectors, error) {
+	found := make([]*base.SVD, len(b.Targets))
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(max(g.Parallel, 1))
+	for i, t := range b.Targets {
+		k := demand(runs, t)
+		if k == 0 {
+			continue
+		}
+		group.Go(func() error {
+			var err error
+			found[i], err = b.Base.SVD(inner, t.Base, t.FanInFanOut, k, g.CacheDir)
+			return err
+		})
+	}
+	err := group.Wait()
+	v := &vectors{byName: map[string]*base.SVD{}}
+	for i, t := range b.Targets {
+		if found[i] != nil {
+			v.byName[t.Name] = found[i]
+		}
+	}
+	if err == nil {
+		return v, nil
+	}
+	v.Close()
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = fault.New(fault.Canceled, "the check was stopped before it had a result").In(b.Adapter.Ref).Wrap(err)
+	}
+	return nil, err
+}
+
+// demand is the largest number of triples that a module which may run asks for.
+func demand(runs []*run, t adapter.Target) int {
+	k := 0
+	for _, r := range runs {
+		asked := r.module.Manifest.BaseSVDRank
+		switch {
+		case r.refused != "" || !r.granted(abi.CapBase):
+			continue
+		case asked < 0:
+			asked = t.Pair.Rank
+		}
+		k = max(k, asked)
+	}
+	return min(k, t.In, t.Out)
+}
