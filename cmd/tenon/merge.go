@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenon-ml/tenon/host"
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/report"
+)
+
+func (c *command) merge() *cobra.Command {
+	var request host.MergeRequest
+	var backendName, dtype, failOn string
+	var noCheck bool
+	cmd := &cobra.Command{
+		Use:   "merge ADAPTER[@SCALE] --base MODEL --out DIR",
+		Short: "Check an adapter and write the merged checkpoint, with a receipt",
+		Long: `Merge checks an adapter and, when the gate is open, writes W' = W + s B A into a new checkpoint
+directory with the base's shards, dtypes and other files, and a receipt that tenon verify holds
+every byte against. The directory appears complete and verified, or not at all.
+
+SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it.`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := errors.Join(need("base", request.Base), need("out", request.Out), oneOf("backend", backendName, "cpu"),
+				oneOf("dtype", dtype, "keep"), oneOf("fail-on", failOn, "warn", "deny"), overrideReason(noCheck, request.Override))
+			if err != nil {
+				return err
+			}
+			if request.Adapter, request.Scale, err = splitScale(args[0]); err != nil {
+				return err
+			}
+			h, err := c.host()
+			if err != nil {
+				return err
+			}
+			receipt, checked, err := h.Merge(cmd.Context(), request)
+			if err != nil {
+				return err
+			}
+			if receipt == nil {
+				if err := c.print(checked, "text"); err != nil {
+					return err
+				}
+				return verdictExit(checked, failOn)
+			}
+			return c.printReceipt(receipt, request.Out)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&request.Base, "base", "", "base checkpoint: a directory in Hugging Face layout")
+	flags.StringVar(&request.Out, "out", "", "directory to write; must not exist")
+	flags.StringArrayVar(&request.With, "with", nil, "adapter to compare with in the check; repeat for several")
+	flags.StringVar(&backendName, "backend", "cpu", "what computes: cpu")
+	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")
+	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
+	flags.BoolVar(&noCheck, "no-check", false, "merge without diagnostics; needs --reason, which the receipt records")
+	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden")
+	return cmd
+}
+
+func overrideReason(noCheck bool, reason string) error {
+	switch {
+	case noCheck && strings.TrimSpace(reason) == "":
+		return fault.New(fault.UsageFlag, "--no-check needs --reason").Fix("say why; the receipt records it")
+	case !noCheck && reason != "":
+		return fault.New(fault.UsageFlag, "--reason without --no-check overrides nothing")
+	}
+	return nil
+}
+
+// splitScale cuts "ADAPTER@SCALE". A path may hold an @ of its own: only a number after the last one is a scale.
+func splitScale(arg string) (ref string, scale float64, err error) {
+	at := strings.LastIndexByte(arg, '@')
+	if at < 0 || strings.ContainsRune(arg[at:], '/') {
+		return arg, 1, nil
+	}
+	scale, err = strconv.ParseFloat(arg[at+1:], 64)
+	if err != nil {
+		return "", 0, fault.New(fault.UsageFlag, "%q is not a scale", arg[at+1:]).In(arg).Fix("give ADAPTER@0.5, or ./ADAPTER/ for a path with an @")
+	}
+	return arg[:at], scale, nil
+}
+
+func (c *command) printReceipt(r *merge.Receipt, out string) error {
+	merged, changed := 0, int64(0)
+	for _, t := range r.Tensors {
+		if t.Merged {
+			merged++
+			changed += t.Changed
+		}
+	}
+	verdict := string(r.Gate.Verdict)
+	if r.Gate.Override != "" {
+		verdict = "not checked: " + r.Gate.Override
+	}
+	_, err := fmt.Fprintf(c.stdout, "merged      %s\nverdict     %s\ntensors     %d merged, %d copied, %d entries changed\ngeneration  %s\ncontent     %s\nverify      tenon verify %s\n",
+		report.Escape(out), report.Escape(verdict), merged, len(r.Tensors)-merged, changed, r.Generation, r.Content, report.Escape(out))
+	return err
+}
+
+func (c *command) verify() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify DIR",
+		Short: "Hold a merged checkpoint against its receipt, byte by byte",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := merge.Verify(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.stdout, "intact      %s\nfiles       %d\ntensors     %d\ngeneration  %s\nbase        %s\n",
+				report.Escape(args[0]), len(r.Files), len(r.Tensors), r.Generation, r.Base.Digest)
+			return err
+		},
+	}
+}

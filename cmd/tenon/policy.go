@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenon-ml/tenon/host/gate"
+)
+
+func (c *command) policyCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "policy", Short: "Print the default policy, or check one of yours", Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use: "show", Short: "Print the default policy, to edit and give to --policy", Args: arguments(cobra.NoArgs),
+			RunE: func(*cobra.Command, []string) error {
+				_, err := c.stdout.Write(gate.DefaultPolicyYAML())
+				return err
+			},
+		},
+		&cobra.Command{
+			Use: "check FILE", Short: "Check that a policy loads: its keys, its expressions, its modules", Args: arguments(cobra.ExactArgs(1)),
+			RunE: func(_ *cobra.Command, args []string) error {
+				p, err := gate.LoadPolicy(args[0])
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(c.stdout, "policy %s is valid, sha256:%x\n", p.Name, p.Digest)
+				return err
+			},
+		})
+	return cmd
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tenon-ml/tenon/host"
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/gate"
+)
+
+// command is what every subcommand shares: where results and everything else go, and the flags all of them know.
+type command struct {
+	stdout, stderr io.Writer
+	policy         string
+	cacheDir       string
+	quiet          bool
+	verbose        bool
+}
+
+// run is the program: arguments in, exit code out.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c := &command{stdout: stdout, stderr: stderr}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return exitCode(ctx, root.ExecuteContext(ctx), stderr)
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tenon",
+		Short:         "Check LoRA adapters before they are merged, merge them exactly, serve them without downtime",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return settle(cmd.Flags(), os.LookupEnv, configFile)
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.policy, "policy", "", "policy file that decides (default: the built-in one, see tenon policy show)")
+	flags.StringVar(&c.cacheDir, "cache-dir", "", "folder for what can be computed again (default: tenon in the user's cache folder)")
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print the result and errors, nothing else")
+	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fault.New(fault.UsageFlag, "%v", err).Fix("see tenon --help")
+	})
+	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.rollback(), c.unload(), c.ps(), c.inspect(), c.policyCommand(), c.version())
+	return root
+}
+
+// host makes the library from the shared flags.
+func (c *command) host() (*host.Host, error) {
+	options := host.Options{CacheDir: c.cacheDir, Log: c.log()}
+	if c.policy != "" {
+		policy, err := gate.LoadPolicy(c.policy)
+		if err != nil {
+			return nil, err
+		}
+		options.Policy = policy
+	}
+	return host.New(options)
+}
+
+func (c *command) log() *slog.Logger {
+	level := slog.LevelWarn
+	if c.verbose {
+		level = slog.LevelDebug
+	}
+	if c.quiet {
+		level = slog.LevelError
+	}
+	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// arguments wraps cobra's validators so that a wrong count is a usage error with a stable code.
+func arguments(validate cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := validate(cmd, args); err != nil {
+			return fault.New(fault.UsageFlag, "%v", err).Fix("usage: %s", cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func (c *command) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: arguments(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(c.stdout, "tenon %s\n", version)
+			return err
+		},
+	}
+}

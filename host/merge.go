@@ -1,0 +1,69 @@
+package host
+
+import (
+	"context"
+
+	"github.com/tenon-ml/tenon/host/backend"
+	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+// MergeRequest asks for a merged checkpoint on disk.
+type MergeRequest struct {
+	Adapter  string
+	Scale    float64 // factor on the adapter's own scale; 1 leaves it alone
+	Base     string
+	With     []string
+	Out      string
+	Override string // reason for merging without a check; "" checks
+}
+
+// Merge checks an adapter and, when the gate is open, writes the merged checkpoint. A closed gate is an answer: the report comes back and
+// the receipt is nil. With an Override no diagnostic runs and the report is nil; the reason goes into the receipt.
+func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *report.Report, error) {
+	b, err := base.Open(r.Base)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer b.Close()
+	var checked *Checked
+	decision := merge.ReceiptGate{Override: r.Override}
+	if r.Override == "" {
+		if checked, err = h.Check(ctx, b, r.Adapter, r.With); err != nil {
+			return nil, nil, err
+		}
+		defer checked.Close()
+		if !checked.Report.Verdict.Open() {
+			return nil, checked.Report, nil
+		}
+		decision.Verdict, decision.Policy = checked.Report.Verdict, checked.Report.Policy
+	} else {
+		checked = &Checked{}
+		defer checked.Close()
+		// What cannot be bound cannot be merged, whatever the reason given.
+		if binding, err := h.bind(b, r.Adapter, checked); err != nil || binding == nil {
+			return nil, checked.Report, err
+		}
+		h.log.Warn("the gate was overridden", "adapter", r.Adapter, "reason", r.Override)
+	}
+	plan, err := merge.NewPlan(checked.Binding, r.Scale)
+	if err != nil {
+		return nil, checked.Report, err
+	}
+	supervisor, err := backend.Start(ctx, backend.Embedded(), backend.Options{
+		Log:     h.log,
+		Restore: func(context.Context, backendpb.BackendClient) error { return nil }, // a merge to disk needs nothing resident
+	})
+	if err != nil {
+		return nil, checked.Report, err
+	}
+	defer supervisor.Stop(context.WithoutCancel(ctx))
+	client, err := supervisor.Client(ctx)
+	if err != nil {
+		return nil, checked.Report, err
+	}
+	receipt, err := plan.Write(ctx, client, r.Out, decision)
+	return receipt, checked.Report, err
+}

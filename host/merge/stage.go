@@ -1,0 +1,113 @@
+package merge
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"hash"
+	"io"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+func newDigest() hash.Hash { return sha256.New() }
+
+// Staged is a generation that a backend holds, complete and verified, not yet live.
+type Staged struct {
+	Plan    *Plan
+	Digests Digests
+	Content [32]byte // digest over Digests
+	Changed int64    // entries that differ from the base
+}
+
+// Stage has a backend compute the plan's generation and verifies it: every planned tensor and no other, digests recomputed from the
+// resident bytes, and each product with a probe chosen now. When it fails the backend is told to forget the generation.
+func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Staged, error) {
+	stream, err := client.Stage(ctx, p.StageRequest())
+	if err != nil {
+		return nil, err
+	}
+	staged := &Staged{Plan: p}
+	if staged.Digests, staged.Changed, err = p.collect(stream.Recv); err != nil {
+		return nil, err
+	}
+	if err := p.verify(ctx, client, staged); err != nil {
+		// The generation must not stay where a later activation could find it. The caller's context may be what failed.
+		_, releaseErr := client.Release(context.WithoutCancel(ctx), &backendpb.ReleaseRequest{Generation: p.Digest[:]})
+		return nil, errors.Join(err, releaseErr)
+	}
+	if staged.Content, err = p.contentDigest(staged.Digests); err != nil {
+		return nil, err
+	}
+	return staged, nil
+}
+
+// collect reads merge events to their end and checks them against the plan.
+func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error)) (Digests, int64, error) {
+	planned := map[string]Item{}
+	for _, item := range p.Items {
+		planned[item.Name] = item
+	}
+	digests, changed := Digests{}, int64(0)
+	var overflow fault.List
+	for {
+		event, err := recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, 0, errors.Join(overflow.Err(), err)
+		}
+		item, ok := planned[event.Tensor]
+		if _, twice := digests[event.Tensor]; !ok || twice || len(event.Sha256) != sha256.Size {
+			return nil, 0, fault.New(fault.MergeMismatch, "the backend reported a tensor that was not asked for, twice, or without a digest").
+				Of(event.Tensor).Fix("do not use this backend; run its conformance test")
+		}
+		digests[event.Tensor] = [32]byte(event.Sha256)
+		changed += event.Changed
+		if event.NonFinite > 0 {
+			overflow.Add(fault.New(fault.ADOverflowOnMerge, "%d merged values do not fit %v", event.NonFinite, item.Base.DType).
+				Of(item.Name).Fix("lower the scale, or merge into a wider dtype"))
+		}
+	}
+	if err := overflow.Err(); err != nil {
+		return nil, 0, err
+	}
+	for _, item := range p.Items {
+		if _, ok := digests[item.Name]; !ok {
+			return nil, 0, mismatch(item, "the backend ended without merging this tensor")
+		}
+	}
+	if changed == 0 {
+		return nil, 0, fault.New(fault.ADNoEffect, "merging changes no entry of any tensor: every delta is lost in rounding").In(p.Adapter.Ref).
+			Fix("the adapter is too weak for this base's dtype: serve it unmerged, or raise its scale")
+	}
+	return digests, changed, nil
+}
+
+// verify asks the backend to rehash and to multiply, and checks both.
+func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
+	var nonce [32]byte
+	rand.Read(nonce[:]) // documented never to fail
+	seed := probeSeed(nonce)
+	response, err := client.Verify(ctx, &backendpb.VerifyRequest{Generation: p.Digest[:], Seed: seed})
+	if err != nil {
+		return err
+	}
+	probes := map[string]*backendpb.Probe{}
+	for _, probe := range response.Probes {
+		probes[probe.Tensor] = probe
+	}
+	return p.each(ctx, func(item Item) error {
+		probe := probes[item.Name]
+		if probe == nil || len(probe.Sha256) != sha256.Size {
+			return mismatch(item, "the backend verified without this tensor")
+		}
+		if [32]byte(probe.Sha256) != staged.Digests[item.Name] {
+			return mismatch(item, "the resident bytes hash to %x, staging said %x", probe.Sha256, staged.Digests[item.Name])
+		}
+		return p.checkProduct(item, seed, probe.Product)
+	})
+}

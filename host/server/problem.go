@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/report"
+)
+
+// apiError is an answer that says no.
+type apiError struct {
+	status  int
+	message string
+	param   string     // of the request, "" where none is at fault
+	code    fault.Code // "" only for what nobody foresaw
+	retry   bool       // the same request may succeed soon
+	quiet   bool       // not worth a line in the log
+	report  *report.Report
+}
+
+func (e *apiError) Error() string { return e.message }
+
+// refuse is an error of whoever asked.
+func refuse(status int, param, message string, args ...any) *apiError {
+	return &apiError{status: status, code: fault.UsageFlag, param: param, message: fmt.Sprintf(message, args...)}
+}
+
+// problem is OpenAI's shape of an error, and the report of a refused load.
+type problem struct {
+	Error  problemError   `json:"error"`
+	Report *report.Report `json:"report,omitzero"`
+}
+
+type problemError struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    *string `json:"code"`
+}
+
+// body is the error as clients read it.
+func (e *apiError) body() problem {
+	return problem{Error: problemError{Message: e.message, Type: typeOf(e.status), Param: optional(e.param), Code: optional(string(e.code))},
+		Report: e.report}
+}
+
+// optional is null for "".
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// typeOf names the kind of an error.
+func typeOf(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusUnprocessableEntity:
+		return "adapter_refused"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusNotImplemented:
+		return "not_implemented_error"
+	case http.StatusServiceUnavailable:
+		return "service_unavailable_error"
+	case http.StatusForbidden, http.StatusMisdirectedRequest:
+		return "permission_error"
+	}
+	if status < 500 {
+		return "invalid_request_error"
+	}
+	return "server_error"
+}
+
+// toAPI gives any error a status: its own, or that of the fault it carries.
+func toAPI(err error) *apiError {
+	var own *apiError
+	if errors.As(err, &own) {
+		return own
+	}
+	faults := fault.All(err)
+	if len(faults) == 0 {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return &apiError{status: http.StatusServiceUnavailable, code: fault.Canceled, retry: true, message: "the request was cancelled"}
+		}
+		return &apiError{status: http.StatusInternalServerError, message: "internal error: " + err.Error()}
+	}
+	e := &apiError{code: faults[0].Code, message: err.Error()}
+	switch e.code {
+	case fault.BackendDown, fault.IOSpace, fault.Canceled:
+		e.status, e.retry = http.StatusServiceUnavailable, true
+	case fault.IONotFound:
+		e.status = http.StatusNotFound
+	case fault.ADName:
+		e.status = http.StatusBadRequest
+	default:
+		switch fault.ClassOf(err) {
+		case fault.Usage:
+			e.status = http.StatusBadRequest
+		case fault.Operational:
+			e.status = http.StatusInternalServerError
+		default:
+			e.status = http.StatusUnprocessableEntity
+		}
+	}
+	return e
+}
+
+// backendNonsense is a backend that breaks its contract: its answers are worth no more than none.
+func backendNonsense(what string, args ...any) error {
+	return fault.New(fault.BackendDown, "the backend "+what, args...)
+}
+
+// fail answers with an error.
+func (s *Server) fail(w http.ResponseWriter, err error) {
+	e := toAPI(err)
+	if e.status >= 500 && !e.quiet {
+		s.log.Error("request failed", "status", e.status, "code", string(e.code), "cause", escape(e.message))
+	}
+	if e.retry {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, e.status, e.body())
+}
+
+// escape makes foreign text safe for a log and for an error's message: ASCII, quoted, of bounded length.
+func escape(s string) string {
+	const limit = 512
+	cut := ""
+	if len(s) > limit {
+		s, cut = s[:limit], "…"
+	}
+	return strconv.QuoteToASCII(s) + cut
+}

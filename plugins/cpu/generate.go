@@ -1,0 +1,201 @@
+package cpu
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+// maxAlternatives is the most alternatives a request may ask for with each token.
+const maxAlternatives = 20
+
+// Generate evaluates the prompt and then one token at a time. It waits for a slot first; what the alias means when it gets one is what it stays on.
+//
+// Computing and sending are apart: events queue up for a client that reads slowly, so that it keeps neither a slot nor a generation. The queue is
+// bounded by the length of the text.
+func (b *Backend) Generate(req *backendpb.GenerateRequest, stream backendpb.Backend_GenerateServer) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	if err := b.checkGenerate(req); err != nil {
+		return err
+	}
+	b.waiting.Add(1)
+	err := acquire(ctx, b.slots)
+	b.waiting.Add(-1)
+	if err != nil {
+		return err
+	}
+	queue := make(chan *backendpb.GenerateEvent, len(req.Prompt)+int(req.MaxTokens)+2)
+	go func() {
+		defer close(queue)
+		b.running.Add(1)
+		defer func() {
+			b.running.Add(-1)
+			<-b.slots
+		}()
+		err = b.compute(ctx, req, queue)
+	}()
+	var failed error
+	for event := range queue {
+		if failed == nil {
+			if failed = stream.Send(event); failed != nil {
+				cancel()
+			}
+		}
+	}
+	return cmp.Or(failed, err)
+}
+
+// compute puts every event of one text into the queue, which has room for all of them.
+func (b *Backend) compute(ctx context.Context, req *backendpb.GenerateRequest, queue chan<- *backendpb.GenerateEvent) error {
+	g, err := b.pin(req.Alias)
+	if err != nil {
+		return err
+	}
+	defer g.release()
+	g.requests.Add(1)
+	defer g.requests.Add(-1)
+	if err := b.checkRoom(g.model, req); err != nil {
+		return err
+	}
+	queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Admitted{Admitted: &backendpb.Admitted{Generation: []byte(g.id)}}}
+	s := b.sessions.get(g.model)
+	defer b.sessions.put(s)
+	t := &text{backend: b, request: req, session: s, queue: queue}
+	if err := t.readPrompt(ctx); err != nil {
+		return err
+	}
+	reason, err := t.write(ctx)
+	if err != nil {
+		return err
+	}
+	queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Finish{Finish: &backendpb.Finish{Reason: reason}}}
+	return nil
+}
+
+// checkGenerate refuses what needs no slot to be refused.
+func (b *Backend) checkGenerate(req *backendpb.GenerateRequest) error {
+	loaded := b.base.Load()
+	if loaded == nil {
+		return notNow("no base is loaded")
+	}
+	m := loaded.pristine.model
+	if m == nil {
+		return notNow("base %x came without a model configuration: it can be merged, not generated with", loaded.digest)
+	}
+	if _, err := b.meaning(req.Alias); err != nil {
+		return err
+	}
+	switch {
+	case len(req.Prompt) == 0:
+		return invalid("the prompt is empty: it needs at least the token that begins a text")
+	case req.MaxTokens < 0:
+		return invalid("max_tokens is %d", req.MaxTokens)
+	case !(req.Temperature >= 0) || math.IsInf(req.Temperature, 0):
+		return invalid("temperature is %g", req.Temperature)
+	case !(req.TopP >= 0 && req.TopP <= 1):
+		return invalid("top_p is %g, not between 0 and 1", req.TopP)
+	case req.Logprobs < -1 || req.Logprobs > maxAlternatives:
+		return invalid("logprobs is %d, not between -1 and %d", req.Logprobs, maxAlternatives)
+	case int64(len(req.Prompt))+int64(req.MaxTokens) > int64(m.positions):
+		return tooFar("%d prompt tokens and %d to generate are more than the model's %d positions", len(req.Prompt), req.MaxTokens, m.positions)
+	}
+	for i, id := range req.Prompt {
+		if id < 0 || int(id) >= m.vocab {
+			return invalid("prompt token %d is %d, the vocabulary has %d", i, id, m.vocab)
+		}
+	}
+	return nil
+}
+
+// plentyBytes is how much a text may keep without a look at the machine's memory.
+const plentyBytes = 64 << 20
+
+func (b *Backend) checkRoom(m *model, req *backendpb.GenerateRequest) error {
+	need := m.kvBytes(len(req.Prompt) + int(req.MaxTokens))
+	if need <= plentyBytes {
+		return nil
+	}
+	if free, known := b.available(); known && uint64(need) > free {
+		return noRoom("keys and values of %d tokens need %d bytes of memory, %d are available", len(req.Prompt)+int(req.MaxTokens), need, free)
+	}
+	return nil
+}
+
+// text is one request under way.
+type text struct {
+	backend *Backend
+	request *backendpb.GenerateRequest
+	session *session
+	queue   chan<- *backendpb.GenerateEvent
+}
+
+// step evaluates one token with the workers that are this text's share.
+func (t *text) step(ctx context.Context, id int32, predict bool) error {
+	workers := max(1, t.backend.options.Workers/max(1, int(t.backend.running.Load())))
+	return t.session.step(ctx, id, predict, workers)
+}
+
+// readPrompt evaluates the prompt, and leaves the first prediction in the session.
+func (t *text) readPrompt(ctx context.Context) error {
+	for i, id := range t.request.Prompt {
+		if t.request.PromptLogprobs {
+			event := &backendpb.Token{Id: id}
+			if i > 0 {
+				if err := t.describe(event, max(t.request.Logprobs, 0)); err != nil {
+					return err
+				}
+			}
+			t.queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Prompt{Prompt: event}}
+		}
+		last := i == len(t.request.Prompt)-1
+		if err := t.step(ctx, id, last && t.request.MaxTokens > 0 || !last && t.request.PromptLogprobs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write generates until a stop token or the limit.
+func (t *text) write(ctx context.Context) (backendpb.Finish_Reason, error) {
+	choose := newSampler(t.request.Temperature, t.request.TopP, t.request.Seed)
+	for n := range t.request.MaxTokens {
+		id, err := choose.pick(t.session.logits)
+		if err != nil {
+			return backendpb.Finish_UNKNOWN, err
+		}
+		event := &backendpb.Token{Id: id}
+		if err := t.describe(event, t.request.Logprobs); err != nil {
+			return backendpb.Finish_UNKNOWN, err
+		}
+		t.queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Token{Token: event}}
+		if slices.Contains(t.request.Stop, id) {
+			return backendpb.Finish_STOP, nil
+		}
+		if n == t.request.MaxTokens-1 {
+			break
+		}
+		if err := t.step(ctx, id, true); err != nil {
+			return backendpb.Finish_UNKNOWN, err
+		}
+	}
+	return backendpb.Finish_LENGTH, nil
+}
+
+// describe adds the token's log-probability and n alternatives from the logits that predicted it; n of -1 adds nothing.
+func (t *text) describe(event *backendpb.Token, n int32) error {
+	if n < 0 {
+		return nil
+	}
+	logits := t.session.logits
+	norm := logSumExp(logits)
+	if math.IsNaN(norm) || math.IsInf(norm, 0) {
+		return errNotFinite
+	}
+	event.Logprob, event.HasLogprob = float64(logits[event.Id])-norm, true
+	event.Alternatives = alternatives(logits, int(n), norm)
+	return nil
+}

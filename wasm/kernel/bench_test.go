@@ -1,0 +1,76 @@
+package kernel
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+)
+
+func BenchmarkMatMul(b *testing.B) {
+	r := newRand()
+	for _, n := range []int{64, 512} {
+		x, y := random(r, n, n), random(r, n, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := MatMul(x, y, false, false); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(2*float64(n*n*n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		})
+	}
+}
+
+func BenchmarkSVD(b *testing.B) {
+	r := newRand()
+	for _, n := range []int{16, 64, 192, 256} {
+		m := random(r, n, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				if _, _, _, err := SVD(m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDeltaSVD(b *testing.B) {
+	const size = 4096
+	r := newRand()
+	for _, rank := range []int{16, 64, 256} {
+		left, right := random(r, size, rank), random(r, rank, size)
+		b.Run(fmt.Sprintf("r=%d", rank), func(b *testing.B) {
+			for b.Loop() {
+				if _, _, _, _, err := DeltaSVD(left, right, 2); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkTopSVD(b *testing.B) {
+	tensors := storedTensors(b, sharedFile(b, "models", "tiny-llama", "base", "model.safetensors"))
+	var names []string
+	for name := range tensors {
+		if strings.Contains(name, "_proj") {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	for _, k := range []int{1, 8, 16, 64} {
+		b.Run(fmt.Sprintf("tiny-llama/k=%d", k), func(b *testing.B) {
+			for b.Loop() {
+				for _, name := range names {
+					if _, _, _, err := TopSVD(context.Background(), tensors[name], false, k); err != nil {
+						b.Fatal(name, err)
+					}
+				}
+			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/"+fmt.Sprint(len(names)))
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// outcome is how a run ended, before what it gave is added.
+type outcome struct {
+	status Status
+	code   int32
+	text   string
+}
+
+// guestBug is a panic of a host function that ends the run: the guest passed something no correct guest passes.
+type guestBug struct {
+	text string
+}
+
+func (b *guestBug) Error() string { return b.text }
+
+var _ error = (*guestBug)(nil)
+
+// outOfMemory is a panic of the allocator: there is no room for the linear memory the module may grow to.
+type outOfMemory struct {
+	bytes uint64
+	cause error
+}
+
+func (o *outOfMemory) Error() string {
+	return fmt.Sprintf("no room for %d bytes of guest memory: %v", o.bytes, o.cause)
+}
+
+var _ error = (*outOfMemory)(nil)
+
+// maxErrorBytes bounds Result.Error; wazero's stack trace of 30 frames is foreign text.
+const maxErrorBytes = 4 << 10
+
+// outcome makes an error of the engine a status.
+func (r *run) outcome(ctx context.Context, stage string, err error) outcome {
+	var exit *sys.ExitError
+	var bug *guestBug
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeDeadlineExceeded:
+		return outcome{status: Timeout, text: "the deadline passed in " + stage}
+	case errors.Is(err, context.Canceled), errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeContextCanceled:
+		return outcome{status: WorkerDied, text: "canceled in " + stage}
+	case exit != nil:
+		return outcome{status: Trap, text: fmt.Sprintf("%s: the guest exited with code %d instead of returning", stage, exit.ExitCode())}
+	case errors.As(err, &bug):
+		return outcome{status: Trap, text: fmt.Sprintf("%s: %s", stage, err)}
+	case stage == "compile":
+		return outcome{status: Invalid, text: "the module does not compile: " + err.Error()}
+	case stage == "instantiate":
+		return outcome{status: Invalid, text: "the module does not instantiate: " + err.Error()}
+	}
+	// A fault in a host function carries a Go stack trace after the guest's: it would tell a reader of the report nothing.
+	text, _, _ := strings.Cut(err.Error(), "Go runtime stack trace:")
+	return outcome{status: Trap, text: stage + ": " + strings.TrimSpace(text)}
+}
+
+// refused makes an error of the pre-check a result.
+func refused(err error) Result {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return Result{Status: refusal.Status, Error: Plain(refusal.Error(), maxErrorBytes)}
+	}
+	return Result{Status: Invalid, Error: Plain(err.Error(), maxErrorBytes)}
+}
+
+// result adds what the guest gave to how the run ended.
+func (r *run) result(end outcome) Result {
+	r.usage.PeakBytes = r.memory + r.peak
+	return Result{
+		Status: end.status, Code: end.code, Error: Plain(end.text, maxErrorBytes),
+		Metrics: r.metrics, Grids: r.grids, Findings: r.findings, Log: r.log.String(), Usage: r.usage,
+	}
+}

@@ -1,0 +1,107 @@
+package worker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+)
+
+// The cache holds compiled code, which is executed: whoever writes there runs native code in the next worker. So it is for one user
+// only, every module has its own directory, a worker may write into a fresh one only, before any guest code has run, and what was
+// written is hashed by the parent and held against that hash each time. The hash is against torn and rotten files, not against the user.
+const (
+	sumFile  = "SHA256" // of every file of the entry, in the order of their names
+	tempName = "tmp-"
+)
+
+// CheckCache makes dir if it is missing and reports why it cannot hold compiled modules. A Runner whose cache fails this check compiles
+// every time.
+func CheckCache(dir string) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("cache of compiled modules %q: the path must be absolute", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cache of compiled modules: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cache of compiled modules: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("cache of compiled modules %s: not a directory", dir)
+	case info.Mode().Perm()&0o077 != 0:
+		return fmt.Errorf("cache of compiled modules %s: others can enter it (mode %04o): chmod 700 it", dir, info.Mode().Perm())
+	case !ownedByUs(info):
+		return fmt.Errorf("cache of compiled modules %s: it belongs to another user", dir)
+	}
+	return nil
+}
+
+// entryName is the directory of one module's compiled code.
+func entryName(sum [32]byte) string {
+	return hex.EncodeToString(sum[:]) + "-" + sandbox.Engine + "-" + runtime.GOOS + "-" + runtime.GOARCH
+}
+
+// warm returns the directory of a module's compiled code, if it is there and whole. One that is not whole is removed.
+func warm(root string, sum [32]byte) (dir string, ok bool) {
+	dir = filepath.Join(root, entryName(sum))
+	want, err := os.ReadFile(filepath.Join(dir, sumFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(dir); err == nil {
+			_ = os.RemoveAll(dir)
+		}
+		return "", false
+	}
+	have, hashErr := hashEntry(dir)
+	if err != nil || hashErr != nil || string(want) != have {
+		_ = os.RemoveAll(dir)
+		return "", false
+	}
+	return dir, true
+}
+
+// publish makes what a worker compiled into temp the module's entry. When another process was faster, its entry stays.
+func publish(root, temp string, sum [32]byte) error {
+	have, err := hashEntry(temp)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(temp, sumFile), []byte(have), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, filepath.Join(root, entryName(sum)))
+}
+
+// hashEntry hashes names and contents of the files of an entry. Anything that is neither a regular file nor a directory is an error.
+func hashEntry(dir string) (string, error) {
+	h := sha256.New()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return nil
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s is not a regular file", path)
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil || name == sumFile {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%d %s %d\n", len(name), filepath.ToSlash(name), len(content))
+		h.Write(content)
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}

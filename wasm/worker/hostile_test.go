@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+	"github.com/tenon-ml/tenon/wasm/sandbox/wasmtest"
+)
+
+// TestLyingWorkers replaces the worker by programs that do what only a broken or a captured worker does.
+func TestLyingWorkers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the false workers are shell scripts started as on Linux")
+	}
+	frame := func(kind byte, body string) string {
+		n := len(body)
+		return fmt.Sprintf(`printf '%c\%03o\%03o\%03o\%03o%%s' '%s'; `, kind, n&255, n>>8&255, n>>16&255, n>>24&255, body)
+	}
+	confined, compiled := frame(frameConfined, `{"missing":[]}`), frame(frameCompiled, `{"missing":[]}`)
+	usage := `"usage":{"Wall":1,"CPU":1,"Compile":1,"PeakBytes":1,"HostCalls":1}`
+	ok := frame(frameResult, `{"status":"ok",`+usage+`}`)
+	for _, c := range []struct {
+		name   string
+		script string
+		want   sandbox.Status
+		says   string
+	}{
+		{"exits 0 without a result", "exit 0", sandbox.WorkerDied, "exit status 0"},
+		{"exits 1 with a word", "echo no luck >&2; exit 1", sandbox.WorkerDied, "no luck"},
+		{"is killed", "kill -9 $$", sandbox.WorkerDied, "killed"},
+		{"segfaults", "kill -SEGV $$", sandbox.WorkerDied, "segmentation fault"},
+		{"runs out of memory", "echo 'fatal error: runtime: out of memory' >&2; exit 2", sandbox.Memory, "out of memory"},
+		{"writes garbage", "echo hello, this is not a frame", sandbox.WorkerDied, "protocol"},
+		{"claims 4 GiB", `printf 'r\377\377\377\377'; sleep 100`, sandbox.WorkerDied, "protocol"},
+		{"closes its pipe", "exec >&-; exec 2>&-; sleep 100", sandbox.WorkerDied, "without a result"},
+		{"half a frame", `printf 'r\020\000\000\000abc'`, sandbox.WorkerDied, "without a result"},
+		{"says nothing", "sleep 100", sandbox.Timeout, "more than 500 ms"},
+		{"never runs", confined + compiled + "sleep 100", sandbox.Timeout, "more than 500 ms"},
+		{"hangs after the result", confined + compiled + ok + "sleep 100", sandbox.OK, ""},
+		{"leaves a child behind", confined + compiled + "sleep 100 & " + ok, sandbox.OK, ""},
+		{"compiled before confined", compiled + "sleep 100", sandbox.WorkerDied, "out of order"},
+		{"compiled twice", confined + compiled + compiled + "sleep 100", sandbox.WorkerDied, "out of order"},
+		{"ok without compiling", confined + ok, sandbox.WorkerDied, "says ok"},
+		{"unknown status", frame(frameResult, `{"status":"fine",`+usage+`}`), sandbox.WorkerDied, "status"},
+		{"says timeout", frame(frameResult, `{"status":"timeout",`+usage+`}`), sandbox.WorkerDied, "status"},
+		{"unknown member", frame(frameResult, `{"status":"trap","verdict":"pass",`+usage+`}`), sandbox.WorkerDied, "verdict"},
+		{"no JSON", frame(frameResult, `{`), sandbox.WorkerDied, "result"},
+		{"guest error 0", frame(frameResult, `{"status":"guest_error",`+usage+`}`), sandbox.WorkerDied, "code 0"},
+		{"negative usage", frame(frameResult, `{"status":"trap","usage":{"Wall":-1,"CPU":1,"Compile":1,"PeakBytes":1,"HostCalls":1}}`), sandbox.WorkerDied, "usage"},
+		{"metric of no target", frame(frameResult, `{"status":"trap","metrics":[{"t":0,"p":-1,"n":"a","v":0}],`+usage+`}`), sandbox.WorkerDied, "target 0"},
+		{"metric's name", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"A B","v":0}],`+usage+`}`), sandbox.WorkerDied, "not a metric name"},
+		{"too many metrics", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"a","v":0},{"t":-1,"p":-1,"n":"b","v":0}],`+usage+`}`),
+			sandbox.WorkerDied, "2 metrics"},
+		{"grid's size", frame(frameResult, `{"status":"trap","grids":[{"t":-1,"p":-1,"n":"a","r":2,"c":4611686018427387904,"v":""}],`+usage+`}`), sandbox.WorkerDied, "grid"},
+		{"finding's text", frame(frameResult, `{"status":"trap","findings":[{"t":-1,"s":1,"c":"CODE","m":"a\n","h":"","v":0,"l":0}],`+usage+`}`),
+			sandbox.WorkerDied, "plain line"},
+		{"finding's severity", frame(frameResult, `{"status":"trap","findings":[{"t":-1,"s":9,"c":"CODE","m":"","h":"","v":0,"l":0}],`+usage+`}`), sandbox.WorkerDied, "severity"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "worker")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+c.script+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			limits := abi.Limits{Metrics: 1}
+			if c.want == sandbox.Timeout {
+				limits.CompileMillis, limits.RunMillis = 500, 500
+			}
+			result, _ := (&Runner{Executable: path}).Run(context.Background(), job(wasmtest.Quiet(), limits))
+			if result.Status != c.want || !strings.Contains(result.Error, c.says) {
+				t.Errorf("%s %q, want %s with %q", result.Status, result.Error, c.want, c.says)
+			}
+		})
+	}
+}
+
+func TestWorkerThatDoesNotStart(t *testing.T) {
+	result, _ := (&Runner{Executable: filepath.Join(t.TempDir(), "absent")}).Run(context.Background(), job(wasmtest.Quiet(), abi.Limits{}))
+	if result.Status != sandbox.WorkerDied || !strings.Contains(result.Error, "did not start") {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestModuleMustHaveItsDigest(t *testing.T) {
+	j := job(wasmtest.Quiet(), abi.Limits{})
+	j.SHA256[0]++
+	if result, _ := new(Runner).Run(context.Background(), j); result.Status != sandbox.Invalid {
+		t.Errorf("%+v", result)
+	}
+}
+
+// TestMemoryOutsideTheGuestIsBounded grows what no limit of WebAssembly counts, until the limit on the process ends it.
+func TestMemoryOutsideTheGuestIsBounded(t *testing.T) {
+	if raceDetector || runtime.GOOS != "linux" {
+		t.Skip("no limit on the address space in this build")
+	}
+	if testing.Short() {
+		t.Skip("fills 3 GiB")
+	}
+	result, _ := new(Runner).Run(context.Background(), job(wasmtest.GrowingTable(), abi.Limits{RunMillis: 100_000}))
+	if result.Status != sandbox.Memory {
+		t.Errorf("%s %q", result.Status, result.Error)
+	}
+}

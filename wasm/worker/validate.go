@@ -1,0 +1,102 @@
+package worker
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+)
+
+// Sizes a result may have beside what the limits of the run say.
+const (
+	maxError      = 8 << 10
+	maxNotes      = 16 << 10 // what the sandbox adds to a guest's log
+	perMetric     = 256      // bytes of JSON
+	perFinding    = 16 << 10 // message and hint, every byte escaped
+	maxResultSize = 1 << 30
+)
+
+// resultLimit is the most bytes a result frame can have within the limits of a run.
+func resultLimit(l abi.Limits) int64 {
+	size := int64(maxError+maxNotes)*6 + int64(l.LogBytes)*18 + // an invalid byte becomes three, and any byte at most six in JSON
+		int64(l.Metrics)*2*perMetric + int64(l.GridValues)*11 + int64(l.Findings)*perFinding // 8 bytes are 11 in base64
+	return min(size, maxResultSize)
+}
+
+// decodeAnswer reads a result and holds it to everything the sandbox promises: a guest that broke out of WebAssembly would be the one who
+// writes it.
+func decodeAnswer(body []byte, job Job, compiled bool) (sandbox.Result, error) {
+	var a answer
+	if err := json.Unmarshal(body, &a, json.RejectUnknownMembers(true)); err != nil {
+		return sandbox.Result{}, fmt.Errorf("the worker's result: %w", err)
+	}
+	limits := job.Limits.WithDefaults()
+	values := 0
+	for _, g := range a.Grids {
+		values += len(g.Values) / 8
+	}
+	switch {
+	case a.Status == sandbox.OK && (!compiled || a.Code != 0 || a.Error != ""):
+		return sandbox.Result{}, fmt.Errorf("the worker's result says ok with code %d and error %q", a.Code, a.Error)
+	case a.Status == sandbox.GuestError && a.Code <= 0:
+		return sandbox.Result{}, fmt.Errorf("the worker's result says guest_error with code %d", a.Code)
+	case !knownStatus(a.Status):
+		return sandbox.Result{}, fmt.Errorf("the worker's result has status %q", a.Status)
+	case len(a.Metrics) > limits.Metrics, len(a.Grids) > limits.Metrics, len(a.Findings) > limits.Findings, values > limits.GridValues:
+		return sandbox.Result{}, fmt.Errorf("the worker's result has %d metrics, %d grids of %d values and %d findings, beyond the limits",
+			len(a.Metrics), len(a.Grids), values, len(a.Findings))
+	case len(a.Error) > maxError, len(a.Log) > 3*limits.LogBytes+maxNotes:
+		return sandbox.Result{}, fmt.Errorf("the worker's result has an error of %d and a log of %d bytes", len(a.Error), len(a.Log))
+	case min(a.Usage.Wall, a.Usage.CPU, a.Usage.Compile, a.Usage.PeakBytes, a.Usage.HostCalls) < 0:
+		return sandbox.Result{}, fmt.Errorf("the worker's result has usage %+v", a.Usage)
+	}
+	result := sandbox.Result{Status: a.Status, Code: a.Code, Error: sandbox.Plain(a.Error, maxError), Log: a.Log, Usage: a.Usage}
+	for _, m := range a.Metrics {
+		if err := checkSubject(m.Target, m.Peer, m.Name, job.Input); err != nil {
+			return sandbox.Result{}, err
+		}
+		result.Metrics = append(result.Metrics, sandbox.Metric{Target: m.Target, Peer: m.Peer, Name: m.Name, Value: m.Value.float()})
+	}
+	for _, g := range a.Grids {
+		if err := checkSubject(g.Target, g.Peer, g.Name, job.Input); err != nil {
+			return sandbox.Result{}, err
+		}
+		if g.Rows < 1 || g.Cols < 1 || g.Rows > len(g.Values) || g.Cols > len(g.Values) || g.Rows*g.Cols*8 != len(g.Values) {
+			return sandbox.Result{}, fmt.Errorf("the worker's result has a grid of %d x %d in %d bytes", g.Rows, g.Cols, len(g.Values))
+		}
+		result.Grids = append(result.Grids, sandbox.Grid{Target: g.Target, Peer: g.Peer, Name: g.Name, Rows: g.Rows, Cols: g.Cols,
+			Values: floatsOf(g.Values)})
+	}
+	for _, f := range a.Findings {
+		finding := sandbox.Finding{Target: f.Target, Severity: f.Severity, Code: f.Code, Message: f.Message, Hint: f.Hint,
+			Value: f.Value.float(), Limit: f.Limit.float()}
+		if err := sandbox.ValidFinding(finding); err != nil {
+			return sandbox.Result{}, fmt.Errorf("the worker's result: %w", err)
+		}
+		if f.Target < int(abi.NoTarget) || f.Target >= len(job.Input.Targets) {
+			return sandbox.Result{}, fmt.Errorf("the worker's result has a finding for target %d", f.Target)
+		}
+		result.Findings = append(result.Findings, finding)
+	}
+	return result, nil
+}
+
+func checkSubject(target, peer int, name string, in sandbox.Input) error {
+	if target < int(abi.NoTarget) || target >= len(in.Targets) || peer < int(abi.NoPeer) || peer >= len(in.Peers) {
+		return fmt.Errorf("the worker's result has a metric for target %d and peer %d", target, peer)
+	}
+	if err := sandbox.ValidMetric(name); err != nil {
+		return fmt.Errorf("the worker's result: %w", err)
+	}
+	return nil
+}
+
+func knownStatus(s sandbox.Status) bool {
+	switch s {
+	case sandbox.OK, sandbox.GuestError, sandbox.Trap, sandbox.Memory, sandbox.Denied, sandbox.Invalid, sandbox.WorkerDied:
+		return true
+	}
+	return false // and Timeout is for the parent to say
+}
