@@ -43,37 +43,71 @@ func (s *Serving) Models() []server.Model {
 	return models
 }
 
-// Generate starts a request against an alias, "" for the base. A backend that is coming back is waited for as long as the context allows.
+// Generate starts a request against an alias, "" for the base, and returns once the backend has bound it to a generation. A backend that is
+// coming back is waited for as long as the context allows. A request that had not begun when its backend died is sent again; one that
+// had begun fails, since part of its text may have been read.
 func (s *Serving) Generate(ctx context.Context, request *backendpb.GenerateRequest) (server.Stream, error) {
 	if request.Alias != "" {
 		if _, ok := s.generation(request.Alias); !ok {
 			return nil, s.unknown(request.Alias)
 		}
 	}
+	for attempt := 1; ; attempt++ {
+		stream, err := s.admit(ctx, request)
+		if err == nil {
+			return stream, nil
+		}
+		if !backend.Unavailable(err) || attempt == admissions {
+			return nil, generateFault(err)
+		}
+		select {
+		case <-time.After(admissionPause):
+		case <-ctx.Done():
+			return nil, generateFault(err)
+		}
+	}
+}
+
+const (
+	admissions     = 4                      // how often a request is sent that no backend lived to begin
+	admissionPause = 100 * time.Millisecond // in which a death is noticed
+)
+
+// admit sends a request and waits for its first event.
+func (s *Serving) admit(ctx context.Context, request *backendpb.GenerateRequest) (*generationStream, error) {
 	client, err := s.supervisor.Client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	stream, err := client.Generate(ctx, request)
 	if err != nil {
-		return nil, generateFault(err)
+		return nil, err
 	}
-	return generationStream{stream}, nil
+	first, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return &generationStream{stream, first}, nil
 }
 
-// generationStream speaks the language of faults.
+// generationStream gives the event that was waited for, then the others, and speaks the language of faults.
 type generationStream struct {
 	backendpb.Backend_GenerateClient
+	first *backendpb.GenerateEvent
 }
 
-func (s generationStream) Recv() (*backendpb.GenerateEvent, error) {
+func (s *generationStream) Recv() (*backendpb.GenerateEvent, error) {
+	if event := s.first; event != nil {
+		s.first = nil
+		return event, nil
+	}
 	event, err := s.Backend_GenerateClient.Recv()
 	return event, generateFault(err)
 }
 
 // generateFault says what a failed generation means to whoever asked. io.EOF stays what it is.
 func generateFault(err error) error {
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || len(fault.All(err)) > 0 {
 		return err
 	}
 	answer := status.Convert(err)

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -51,6 +53,25 @@ func flip() {
 	}
 }
 
+// exits runs a command and wants this exit code: exits CODE COMMAND ARGS...
+func exits(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+	}
+	code := 0
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		code = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if want := args[0]; fmt.Sprint(code) != want {
+		ts.Fatalf("exit code %d, want %s", code, want)
+	}
+}
+
 // TestScripts runs the command line as people do: testdata/script, one story a file. The scripts share a cache, so that the built-in
 // diagnostics are compiled once.
 func TestScripts(t *testing.T) {
@@ -72,6 +93,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TENON_CACHE_DIR", cache)
 			return nil
 		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
 		Condition: func(condition string) (bool, error) {
 			if condition == "shared" {
 				return sharedErr == nil, nil

@@ -43,7 +43,7 @@ func (c *command) root() *cobra.Command {
 		Short:         "Check LoRA adapters before they are merged, merge them exactly, serve them without downtime",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return settle(cmd.Flags(), os.LookupEnv, configFile)
@@ -93,6 +93,18 @@ func arguments(validate cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// knownCommand refuses a word that is no command, and offers the one that was meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	e := fault.New(fault.UsageFlag, "%q is not a command", args[0]).Fix("see tenon --help")
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		e = e.Fix("did you mean: tenon %s", near[0])
+	}
+	return e
 }
 
 func (c *command) version() *cobra.Command {

@@ -9,8 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketDirPattern names the directories of sockets, in the system's directory for temporary files.
+// socketDirPattern names the directories of sockets.
 const socketDirPattern = "tenon-backend-*"
+
+// maxSocketParent is how long the path of socketParent can be: the kernel takes 107 bytes for a socket, and socketDirPattern and the two
+// names that go-plugin adds need up to 67 of them.
+const maxSocketParent = 40
+
+// socketParent is the system's directory for temporary files, or /tmp where TMPDIR is too long for a socket.
+func socketParent() string {
+	if dir := os.TempDir(); len(dir) <= maxSocketParent {
+		return dir
+	}
+	return "/tmp"
+}
 
 // socketDir is the private directory one process's socket is in. A lock tells the next host whether it is in use: a host that is killed leaves its
 // directories behind, and the kernel lets go of their locks.
@@ -24,7 +36,7 @@ type socketDir struct {
 func newSocketDir() (*socketDir, error) {
 	removeStale()
 	for {
-		path, err := os.MkdirTemp("", socketDirPattern)
+		path, err := os.MkdirTemp(socketParent(), socketDirPattern)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +78,7 @@ func lockDir(path string) (*os.File, error) {
 
 // removeStale removes directories that nobody holds.
 func removeStale() {
-	found, _ := filepath.Glob(filepath.Join(os.TempDir(), socketDirPattern))
+	found, _ := filepath.Glob(filepath.Join(socketParent(), socketDirPattern))
 	for _, path := range found {
 		var info unix.Stat_t
 		if unix.Lstat(path, &info) != nil || int(info.Uid) != os.Getuid() {

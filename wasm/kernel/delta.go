@@ -44,10 +44,11 @@ func DeltaSVD(b, a *Matrix, scale float64) (u *Matrix, s []float64, v *Matrix, r
 		return nil, nil, nil, 0, nil
 	}
 	s = s[:rank]
+	fraction, scaleExponent := math.Frexp(math.Abs(scale))
 	for i := range s {
-		s[i] *= math.Abs(scale)
+		s[i] *= fraction
 	}
-	if err := rescale(s, exponent); err != nil {
+	if err := rescale(s, exponent+scaleExponent); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	uColumns, vColumns := bFactors.apply(left[:rank]), aFactors.apply(right[:rank])

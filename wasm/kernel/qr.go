@@ -25,7 +25,7 @@ func factorize(c columns, rows int) *householder {
 func reflector(x []float64) (tau float64) {
 	head, tail := x[0], x[1:]
 	squares := dot(tail, tail)
-	if squares == 0 {
+	if squares < negligible {
 		return 0 // nothing to do: the identity
 	}
 	norm := math.Sqrt(float64(head*head) + squares)

@@ -9,7 +9,8 @@ import (
 // maxSweeps bounds the Jacobi iteration; ten are plenty in practice.
 const maxSweeps = 60
 
-// negligible is the square of a column norm, relative to a matrix of size 1, below which inner products lose bits to underflow.
+// negligible is the square of a length, in a matrix of size 1, below which inner products lose bits to underflow. What is shorter counts
+// as zero.
 const negligible = 0x1p-900
 
 // SVD returns the thin factorisation m = U diag(s) Vᵀ with k = min(rows, cols): U is rows x k, s descending, V is cols x k. The first of the
@@ -113,11 +114,12 @@ func orthogonalize(x, y, vx, vy []float64, xx, yy *float64, tolerance float64) b
 		if *xx >= *yy {
 			return false
 		}
-		// Orthogonal but in the wrong order: swapping keeps the sweep convergent (de Rijk).
+		// Orthogonal but in the wrong order. Swapping keeps the sweeps convergent (de Rijk), and calls for another, since the columns now
+		// meet others.
 		swap(x, y)
 		swap(vx, vy)
 		*xx, *yy = *yy, *xx
-		return false
+		return true
 	}
 	zeta := (*yy - *xx) / float64(2*xy)
 	t := 1 / (math.Abs(zeta) + math.Hypot(1, zeta))
