@@ -39,12 +39,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "tenon",
-		Short:         "Check LoRA adapters before they are merged, merge them exactly, serve them without downtime",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          knownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:                        "tenon",
+		Short:                      "Check LoRA adapters before they are merged, merge them exactly, serve them without downtime",
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return settle(cmd.Flags(), os.LookupEnv, configFile)
 		},
