@@ -14,7 +14,7 @@ import (
 const drainTime = time.Second
 
 // dyingTime is how long a process that said something wrong may take to end by itself.
-const dyingTime = 300 * time.Millisecond
+const dyingTime = time.Second
 
 // processRunner runs a backend for go-plugin. Unlike go-plugin's own it knows the process's end from the kernel and not from its pipes, kills the
 // whole process group, and can be killed while it starts.

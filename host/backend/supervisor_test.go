@@ -95,7 +95,7 @@ func (*fake) Generate(_ *backendpb.GenerateRequest, stream backendpb.Backend_Gen
 func self(role string) Spec {
 	spec := Embedded()
 	spec.Name, spec.Argv0 = "test", "test-backend"
-	spec.Env = []string{roleVariable + "=" + role}
+	spec.Env = []string{roleVariable + "=" + role, "GORACE=atexit_sleep_ms=0"} // the race detector's own wait would hide how a process ends
 	return spec
 }
 

@@ -105,6 +105,11 @@ func ReadReceipt(dir string) (*Receipt, error) {
 	case err != nil:
 		return nil, fault.New(fault.IORead, "the receipt cannot be read").In(path).Wrap(err)
 	}
+	return ParseReceipt(path, text)
+}
+
+// ParseReceipt parses the text of a receipt; path is what errors call it.
+func ParseReceipt(path string, text []byte) (*Receipt, error) {
 	r := new(Receipt)
 	if err := json.Unmarshal(text, r, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fault.New(fault.ReceiptBad, "the receipt is malformed").In(path).Wrap(err).Fix("merge again")

@@ -23,10 +23,12 @@ func TestMain(m *testing.M) {
 // TestConformanceOfTheProcess runs the suite over real processes, each supervised as by the server.
 func TestConformanceOfTheProcess(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts some 50 processes")
+		t.Skip("starts some 20 processes")
 	}
 	backendtest.Test(t, func(t *testing.T) backendpb.BackendClient {
-		s, err := backend.Start(t.Context(), backend.Embedded(), backend.Options{})
+		spec := backend.Embedded()
+		spec.Env = []string{"GORACE=atexit_sleep_ms=0"}
+		s, err := backend.Start(t.Context(), spec, backend.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -216,7 +216,7 @@ func testPinned(t *testing.T, start Start) {
 	stage(t, client, two.request())
 	activate(t, client, "live", one.generation(), 1)
 	// Twenty alternatives make the text larger than what gRPC buffers, so that it cannot be over before it is read.
-	req := &backendpb.GenerateRequest{Alias: "live", Prompt: []int32{1, 2, 3}, MaxTokens: 800, Logprobs: 20}
+	req := &backendpb.GenerateRequest{Alias: "live", Prompt: []int32{1, 2, 3}, MaxTokens: 450, Logprobs: 20}
 	want := generate(t, client, req)
 
 	stream, err := client.Generate(t.Context(), req)
@@ -253,7 +253,7 @@ func testGenerateCanceled(t *testing.T, start Start) {
 	load(t, client, llamaBase(t, true))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stream, err := client.Generate(ctx, &backendpb.GenerateRequest{Prompt: []int32{1}, MaxTokens: 1000, Logprobs: 20})
+	stream, err := client.Generate(ctx, &backendpb.GenerateRequest{Prompt: []int32{1}, MaxTokens: 500, Logprobs: 20})
 	if err != nil {
 		t.Fatal(err)
 	}

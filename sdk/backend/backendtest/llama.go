@@ -14,7 +14,7 @@ import (
 func llamaBase(t *testing.T, tied bool) *Base {
 	c := &backendpb.ModelConfig{
 		Architecture: "llama", HiddenSize: 32, IntermediateSize: 40, Layers: 2, Heads: 6, KvHeads: 3, HeadDim: 8,
-		VocabSize: 67, MaxPositions: 1024, RmsNormEps: 1e-5, RopeTheta: 10000, TieWordEmbeddings: tied,
+		VocabSize: 67, MaxPositions: 512, RmsNormEps: 1e-5, RopeTheta: 10000, TieWordEmbeddings: tied,
 	}
 	s := newShelf(t, 8)
 	matrix := func(name string, dtype tensor.DType, rows, cols int32) {
