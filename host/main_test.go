@@ -19,6 +19,7 @@ func TestMain(m *testing.M) {
 		worker.Main()
 	case os.Args[0] == backend.CPUArgv0:
 		cpu.Main(cpu.Options{})
+		os.Exit(0)
 	}
 	dir, err := os.MkdirTemp("", "tenon-host-test-")
 	if err != nil {

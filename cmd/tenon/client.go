@@ -85,7 +85,8 @@ func (c *client) call(ctx context.Context, path string, in, out any) (*failure, 
 
 // refusal makes a server's error an error of this process, with the same code and so the same exit code.
 func (f *failure) refusal() error {
-	return fault.New(fault.Code(f.Error.Code), "%s", f.Error.Message)
+	// The message of a fault begins with its code, which the error made here says as well.
+	return fault.New(fault.Code(f.Error.Code), "%s", strings.TrimPrefix(f.Error.Message, f.Error.Code+": "))
 }
 
 // complete is one greedy completion.

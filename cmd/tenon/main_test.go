@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		worker.Main()
 	case os.Args[0] == backend.CPUArgv0:
 		cpu.Main(cpu.Options{})
+		return
 	}
 	testscript.Main(m, map[string]func(){
 		"tenon": func() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) },

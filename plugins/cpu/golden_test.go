@@ -131,7 +131,11 @@ func TestGolden(t *testing.T) {
 			break // the same for all
 		}
 	})
-	for i, name := range slices.Sorted(maps.Keys(g.Adapters)) {
+	names := slices.Sorted(maps.Keys(g.Adapters))
+	if raced {
+		names = names[:1] // the others run the same code on other numbers
+	}
+	for i, name := range names {
 		t.Run(name, func(t *testing.T) {
 			want := g.Adapters[name]
 			req := tinyAdapter(t, base.Digest, name, want.Scale)

@@ -6,6 +6,9 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"github.com/tenon-ml/tenon/internal/kernel"
+	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 func BenchmarkMatMul(b *testing.B) {
@@ -45,6 +48,32 @@ func BenchmarkDeltaSVD(b *testing.B) {
 		b.Run(fmt.Sprintf("r=%d", rank), func(b *testing.B) {
 			for b.Loop() {
 				if _, _, _, _, err := DeltaSVD(left, right, 2); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStreams passes over a 4096 x 4096 bf16 weight with factors of rank 16.
+func BenchmarkStreams(b *testing.B) {
+	const size, rank = 4096, 16
+	r := newRand()
+	w := storedMatrix(tensor.BF16, random(r, size, size))
+	left, right := scaled(0.01, random(r, size, rank)), scaled(0.01, random(r, size, rank))
+	d, err := kernel.NewDelta(encode(tensor.F32, right.Data...), tensor.F32, encode(tensor.F32, left.Data...), tensor.F32, rank, size, size, 2, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, run := range map[string]func() error{
+		"stats":     func() error { _, err := Stats(w, tensor.BF16); return err },
+		"project":   func() error { _, err := Project(w, false, left, right); return err },
+		"roundloss": func() error { _, err := RoundLoss(w, tensor.BF16, d); return err },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(2 * size * size)
+			for b.Loop() {
+				if err := run(); err != nil {
 					b.Fatal(err)
 				}
 			}

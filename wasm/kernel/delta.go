@@ -73,10 +73,10 @@ func svdCore(b, a *householder) (u columns, s []float64, v columns, err error) {
 		}
 	}
 	if rows < cols {
-		v, s, u, err = svdTall(core.transpose(rows), cols)
+		v, s, u, err = topTall(core.transpose(rows), cols, rows)
 		return u, s, v, err
 	}
-	return svdTall(core, rows)
+	return topTall(core, rows, cols)
 }
 
 func frobenius(c columns) float64 {

@@ -24,8 +24,8 @@ const (
 //
 // Where k is small against the dimensions it reads w some ten times and iterates a block Krylov space of WᵀW from a fixed start, with full
 // orthogonalisation, thick restarts and Rayleigh-Ritz values from W itself, so no squared spectrum is ever factorised, until every
-// triple meets topTolerance. Otherwise w is read into memory and factorised as a whole. Either way the result depends on w alone. It stops
-// when ctx ends, and fails with ErrNumeric where w is not finite or the iteration does not converge.
+// triple meets topTolerance. Otherwise w is read into memory and factorised as a whole. Either way the result depends on w alone. It looks at
+// ctx while it reads w, and fails with ErrNumeric where w is not finite or the iteration does not converge.
 func TopSVD(ctx context.Context, w Rows, transposed bool, k int) (u *Matrix, s []float64, v *Matrix, err error) {
 	rows, cols := w.Shape()
 	if k < 1 || k > min(rows, cols) {
