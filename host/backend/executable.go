@@ -13,8 +13,8 @@ import (
 // ErrSwapped is returned when an executable's bytes are not those that were first started.
 var ErrSwapped = errors.New("the executable has changed since it was first started")
 
-// executable is a file whose digest is fixed the first time it is opened. go-plugin's SecureConfig is not used: it works once, reads the file a second
-// time, and leaves a moment between check and exec in which the path can be given to another file.
+// executable is a file whose digest is fixed the first time it is opened. go-plugin's SecureConfig is not used: it works once,
+// reads the file a second time, and leaves a moment between check and exec in which the path can be given to another file.
 type executable struct {
 	path   string
 	digest []byte

@@ -121,8 +121,8 @@ func (p *process) connect(ctx context.Context, timeout time.Duration) error {
 	return p.healthy(ctx, timeout)
 }
 
-// end ends the process and reaps it; it is called once. go-plugin's Kill asks the process first and waits for an answer without a limit: without polite time, and
-// after it, the process is killed before or under that question.
+// end ends the process and reaps it; it is called once. go-plugin's Kill asks the process first and waits for an answer without a limit, so the
+// process is killed before that where it gets no polite time, and during it once that time is over.
 func (p *process) end(polite time.Duration) {
 	if polite <= 0 {
 		p.runner.kill()
@@ -146,7 +146,8 @@ func (p *process) end(polite time.Duration) {
 
 // environment is what of the host's environment a backend gets. Tokens and passwords are not in it.
 func environment() []string {
-	names := []string{"PATH", "HOME", "USER", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH", "GOMAXPROCS", "GOMEMLIMIT", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR"}
+	names := []string{"PATH", "HOME", "USER", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH",
+		"GOMAXPROCS", "GOMEMLIMIT", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR"}
 	prefixes := []string{"LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OMP_"}
 	var kept []string
 	for _, entry := range os.Environ() {

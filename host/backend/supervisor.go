@@ -171,7 +171,8 @@ func (s *Supervisor) State() State {
 	return s.state
 }
 
-// Stop ends the backend and waits until nothing is left of it. It asks politely for a moment, or until ctx ends, and then kills. It can be called more than once.
+// Stop ends the backend and waits until nothing is left of it. It asks politely for a moment, or until ctx ends, and then kills. It can be called
+// more than once.
 func (s *Supervisor) Stop(ctx context.Context) {
 	s.stop()
 	select {

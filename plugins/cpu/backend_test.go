@@ -118,12 +118,13 @@ func TestInOrder(t *testing.T) {
 		}, func(int) error { return nil }); !errors.Is(err, broken) {
 			t.Errorf("%d workers, broken work: %v", workers, err)
 		}
-		if err := inOrder(t.Context(), 50, workers, func(context.Context, int) error { return nil }, func(int) error { return broken }); !errors.Is(err, broken) {
+		nothing := func(context.Context, int) error { return nil }
+		if err := inOrder(t.Context(), 50, workers, nothing, func(int) error { return broken }); !errors.Is(err, broken) {
 			t.Errorf("%d workers, broken listener: %v", workers, err)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := inOrder(gone, 50, workers, func(context.Context, int) error { return nil }, func(int) error { return nil }); status.Code(err) != codes.Canceled {
+		if err := inOrder(gone, 50, workers, nothing, func(int) error { return nil }); status.Code(err) != codes.Canceled {
 			t.Errorf("%d workers, canceled: %v", workers, err)
 		}
 	}

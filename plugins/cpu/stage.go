@@ -76,7 +76,9 @@ func (b *Backend) claim(ctx context.Context, id string) (*generation, error) {
 }
 
 // build makes a generation complete, or frees what it made.
-func (b *Backend) build(ctx context.Context, id string, loaded *base, req *backendpb.StageRequest, stream backendpb.Backend_StageServer) (_ *generation, err error) {
+func (b *Backend) build(
+	ctx context.Context, id string, loaded *base, req *backendpb.StageRequest, stream backendpb.Backend_StageServer,
+) (_ *generation, err error) {
 	if err := acquire(ctx, b.merging); err != nil {
 		return nil, err
 	}

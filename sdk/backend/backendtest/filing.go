@@ -1,0 +1,108 @@
+package backendtest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+func testMerge(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	req, outputs := mergeRequest(t, a)
+	events, err := drain(client.Merge(t.Context(), req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != len(a.patches) {
+		t.Fatalf("%d events for %d patches", len(events), len(a.patches))
+	}
+	after, err := os.ReadFile(outputs.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered := make([]bool, len(after))
+	for i, p := range a.patches {
+		want, place := a.merged(p), req.Tensors[i].Merged
+		if !bytes.Equal(after[place.Offset:place.Offset+place.Length], want.bytes) {
+			t.Errorf("%s: the file does not hold the merged bytes", p.Tensor)
+		}
+		sum := sha256.Sum256(want.bytes)
+		j := slices.IndexFunc(events, func(e *backendpb.MergeEvent) bool { return e.Tensor == p.Tensor })
+		if j < 0 || !bytes.Equal(events[j].Sha256, sum[:]) || events[j].Changed != want.changed || events[j].NonFinite != 0 {
+			t.Errorf("%s: events %v, want digest %x and %d changed", p.Tensor, events, sum, want.changed)
+		}
+		for k := range place.Length {
+			covered[place.Offset+k] = true
+		}
+	}
+	for i, c := range after {
+		if !covered[i] && c != 0xee {
+			t.Fatalf("byte %d, which belongs to no tensor, was written", i)
+		}
+	}
+	for i, file := range b.shelf.files {
+		if now, err := os.ReadFile(b.files[i].Path); err != nil || !bytes.Equal(now, file) {
+			t.Errorf("input %d changed (%v)", i, err)
+		}
+	}
+}
+
+// mergeRequest merges an adapter into one new file filled with 0xee.
+func mergeRequest(t *testing.T, a *Adapter) (*backendpb.MergeRequest, *backendpb.File) {
+	inputs := append(slices.Clone(a.base.files), a.files...)
+	req := &backendpb.MergeRequest{Inputs: inputs}
+	at := int64(11)
+	for _, p := range a.patches {
+		p = proto.CloneOf(p)
+		p.A.File += int32(len(a.base.files))
+		p.B.File += int32(len(a.base.files))
+		weight := a.base.tensor(p.Tensor)
+		merged := proto.CloneOf(weight)
+		merged.File, merged.Offset = 0, at
+		at += merged.Length + 5
+		req.Tensors = append(req.Tensors, &backendpb.Output{Base: weight, Patch: p, Merged: merged})
+	}
+	path := filepath.Join(t.TempDir(), "merged")
+	if err := os.WriteFile(path, bytes.Repeat([]byte{0xee}, int(at)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output := &backendpb.File{Path: path, Size: at}
+	req.Outputs = []*backendpb.File{output}
+	return proto.CloneOf(req), output
+}
+
+func testMergeRefuses(t *testing.T, start Start) {
+	client, b := start(t), plainBase(t)
+	a := plainAdapter(t, b)
+	for _, c := range []struct {
+		name  string
+		spoil func(*backendpb.MergeRequest)
+		want  codes.Code
+	}{
+		{"nothing to do", func(r *backendpb.MergeRequest) { r.Tensors = nil }, codes.InvalidArgument},
+		{"output that does not exist", func(r *backendpb.MergeRequest) { r.Outputs[0].Path += ".gone" }, codes.NotFound},
+		{"output shorter than promised", func(r *backendpb.MergeRequest) { r.Outputs[0].Size++ }, codes.DataLoss},
+		{"output is an input", func(r *backendpb.MergeRequest) { r.Outputs[0] = r.Inputs[0] }, codes.InvalidArgument},
+		{"outputs overlap", func(r *backendpb.MergeRequest) { r.Tensors[1].Merged.Offset = r.Tensors[0].Merged.Offset }, codes.InvalidArgument},
+		{"other dtype", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Dtype = "F16" }, codes.InvalidArgument},
+		{"other name", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Name = "f16" }, codes.InvalidArgument},
+		{"wrong digest of the base", func(r *backendpb.MergeRequest) { r.Inputs[0].Sha256[0] ^= 1 }, codes.DataLoss},
+		{"overflow", func(r *backendpb.MergeRequest) { r.Tensors[1].Patch.Scale = 1e8 }, codes.OutOfRange},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req, _ := mergeRequest(t, a)
+			c.spoil(req)
+			_, err := drain(client.Merge(t.Context(), req))
+			wantCode(t, "Merge", err, c.want)
+		})
+	}
+}
