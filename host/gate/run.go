@@ -73,9 +73,10 @@ func (r *run) granted(c abi.Capability) bool { return slices.Contains(r.requirem
 
 // job is what the worker gets. The module sees nothing of the base or the peers that it was not granted.
 func (r *run) job(in *input) worker.Job {
+	seen := in.granted(r.granted(abi.CapBase), r.granted(abi.CapPeers), r.params)
 	return worker.Job{
-		Wasm: r.module.Wasm, SHA256: r.module.SHA256, Manifest: r.module.Manifest, Granted: r.requirement.Grant, Limits: r.requirement.Limits,
-		Input: in.granted(r.granted(abi.CapBase), r.granted(abi.CapPeers), r.params),
+		Wasm: r.module.Wasm, SHA256: r.module.SHA256, Manifest: r.module.Manifest, Granted: r.requirement.Grant,
+		Limits: limitsFor(r.requirement.Limits, seen, r.requirement.Grant), Input: seen,
 	}
 }
 
