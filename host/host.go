@@ -17,11 +17,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
+	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/wasm/modules"
 	"github.com/tenon-ml/tenon/wasm/worker"
@@ -34,6 +36,7 @@ type Options struct {
 	Modules  []modules.Module
 	Runner   gate.Runner // runs diagnostics; nil runs each in a sandbox worker of this executable
 	Log      *slog.Logger
+	Progress func(what string, done, total int) // hears of slow steps, from several goroutines; may be nil
 }
 
 // Host runs the flow. It is safe for concurrent use.
@@ -58,9 +61,14 @@ func New(o Options) (*Host, error) {
 		}
 		o.CacheDir = filepath.Join(dir, "tenon")
 	}
-	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+	absolute, err := filepath.Abs(o.CacheDir)
+	if err == nil {
+		err = os.MkdirAll(absolute, 0o700)
+	}
+	if err != nil {
 		return nil, fault.New(fault.IOWrite, "the cache directory cannot be made").In(o.CacheDir).Wrap(err).Fix("set TENON_CACHE_DIR to a directory you own")
 	}
+	o.CacheDir = absolute
 	if o.Modules == nil {
 		builtin, err := modules.Builtin()
 		if err != nil {
@@ -69,10 +77,14 @@ func New(o Options) (*Host, error) {
 		o.Modules = builtin
 	}
 	if o.Runner == nil {
-		o.Runner = &worker.Runner{CacheDir: filepath.Join(o.CacheDir, "wasm")}
+		compiled := filepath.Join(o.CacheDir, "wasm")
+		if err := worker.CheckCache(compiled); err != nil {
+			o.Log.Warn("diagnostics are compiled anew for each check", "cause", err)
+		}
+		o.Runner = &worker.Runner{CacheDir: compiled}
 	}
 	return &Host{
-		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir},
+		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress},
 		cacheDir: o.CacheDir,
 		log:      o.Log,
 	}, nil
@@ -82,6 +94,7 @@ func New(o Options) (*Host, error) {
 type Checked struct {
 	Report  *report.Report
 	Binding *adapter.Binding // nil when the adapter could not be bound to the base
+	Plan    *merge.Plan      // what was judged, and what may be merged where the gate is open; nil without a binding
 	closers []io.Closer
 }
 
@@ -99,13 +112,14 @@ func (c *Checked) Close() error {
 // with. An adapter that is refused, for whatever reason, is an answer: it gives a report and no error. An error means that the question
 // could not be answered. The caller closes the result.
 func (h *Host) Check(ctx context.Context, b *base.Base, ref string, with []string) (*Checked, error) {
-	checked := &Checked{}
-	binding, err := h.bind(b, ref, checked)
-	if err != nil {
-		return nil, errors.Join(err, checked.Close())
-	}
-	if binding == nil {
-		return checked, nil
+	return h.check(ctx, b, ref, 1, with)
+}
+
+// check judges an adapter at scale times its own scale: a verdict on a change is none on ten times that change.
+func (h *Host) check(ctx context.Context, b *base.Base, ref string, scale float64, with []string) (*Checked, error) {
+	checked, err := h.bind(b, ref, scale)
+	if err != nil || checked.Binding == nil {
+		return checked, err
 	}
 	peers := make([]*adapter.Binding, 0, len(with))
 	for _, peerRef := range with {
@@ -114,20 +128,29 @@ func (h *Host) Check(ctx context.Context, b *base.Base, ref string, with []strin
 			checked.closers = append(checked.closers, peer.Adapter)
 		}
 		if err != nil {
+			if fault.ClassOf(err) == fault.Operational {
+				return nil, errors.Join(err, checked.Close())
+			}
 			err = fault.New(fault.UsageFlag, "the adapter cannot be compared with").In(peerRef).Wrap(err).Fix("check it alone first: tenon check %s", peerRef)
 			return nil, errors.Join(err, checked.Close())
 		}
 		peers = append(peers, peer)
 	}
-	checked.Report, err = h.gate.Check(ctx, gate.Subject{Binding: binding, Peers: peers})
+	checked.Report, err = h.gate.Check(ctx, gate.Subject{Binding: scaled(checked.Binding, scale), Peers: peers})
 	if err != nil {
 		return nil, errors.Join(err, checked.Close())
 	}
 	return checked, nil
 }
 
-// bind opens and binds. It returns nil and no error when the adapter is refused; the report is then in checked.
-func (h *Host) bind(b *base.Base, ref string, checked *Checked) (*adapter.Binding, error) {
+// bind opens an adapter, binds it to the base and plans its merge. What comes without a binding is refused, and its report says why.
+func (h *Host) bind(b *base.Base, ref string, scale float64) (_ *Checked, err error) {
+	checked := &Checked{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, checked.Close())
+		}
+	}()
 	binding, err := adapter.Load(ref, b)
 	if binding != nil && binding.Adapter != nil {
 		checked.closers = append(checked.closers, binding.Adapter)
@@ -137,8 +160,29 @@ func (h *Host) bind(b *base.Base, ref string, checked *Checked) (*adapter.Bindin
 			return nil, err
 		}
 		checked.Report = h.gate.Refused(ref, b, binding, err)
-		return nil, nil
+		return checked, nil
 	}
 	checked.Binding = binding
-	return binding, nil
+	if checked.Plan, err = merge.NewPlan(binding, scale); err != nil {
+		return nil, err
+	}
+	return checked, nil
+}
+
+// scaled is a binding as the diagnostics see it: with the scales that are merged. It borrows the adapter.
+func scaled(binding *adapter.Binding, scale float64) *adapter.Binding {
+	if scale == 1 {
+		return binding
+	}
+	a, b := *binding.Adapter, *binding
+	a.Pairs = slices.Clone(a.Pairs)
+	for i := range a.Pairs {
+		a.Pairs[i].Scale *= scale
+	}
+	b.Targets = slices.Clone(b.Targets)
+	for i := range b.Targets {
+		b.Targets[i].Scale *= scale
+	}
+	b.Adapter = &a
+	return &b
 }

@@ -49,6 +49,9 @@ func newHost(t *testing.T, o Options) *Host {
 	if o.CacheDir == "" {
 		o.CacheDir = cacheDir
 	}
+	if path := os.Getenv("TENON_TEST_WORKER"); path != "" && o.Runner == nil { // an ordinary build, see the Makefile
+		o.Runner = &worker.Runner{Executable: path, CacheDir: filepath.Join(o.CacheDir, "wasm")}
+	}
 	h, err := New(o)
 	if err != nil {
 		t.Fatal(err)

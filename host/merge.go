@@ -31,7 +31,7 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 	var checked *Checked
 	decision := merge.ReceiptGate{Override: r.Override}
 	if r.Override == "" {
-		if checked, err = h.Check(ctx, b, r.Adapter, r.With); err != nil {
+		if checked, err = h.check(ctx, b, r.Adapter, r.Scale, r.With); err != nil {
 			return nil, nil, err
 		}
 		defer checked.Close()
@@ -40,17 +40,15 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 		}
 		decision.Verdict, decision.Policy = checked.Report.Verdict, checked.Report.Policy
 	} else {
-		checked = &Checked{}
-		defer checked.Close()
 		// What cannot be bound cannot be merged, whatever the reason given.
-		if binding, err := h.bind(b, r.Adapter, checked); err != nil || binding == nil {
-			return nil, checked.Report, err
+		if checked, err = h.bind(b, r.Adapter, r.Scale); err != nil {
+			return nil, nil, err
+		}
+		defer checked.Close()
+		if checked.Plan == nil {
+			return nil, checked.Report, nil
 		}
 		h.log.Warn("the gate was overridden", "adapter", r.Adapter, "reason", r.Override)
-	}
-	plan, err := merge.NewPlan(checked.Binding, r.Scale)
-	if err != nil {
-		return nil, checked.Report, err
 	}
 	supervisor, err := backend.Start(ctx, backend.Embedded(), backend.Options{
 		Log:     h.log,
@@ -64,6 +62,6 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 	if err != nil {
 		return nil, checked.Report, err
 	}
-	receipt, err := plan.Write(ctx, client, r.Out, decision)
+	receipt, err := checked.Plan.Write(ctx, client, r.Out, decision)
 	return receipt, checked.Report, err
 }

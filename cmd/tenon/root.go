@@ -64,7 +64,7 @@ func (c *command) root() *cobra.Command {
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
-	options := host.Options{CacheDir: c.cacheDir, Log: c.log()}
+	options := host.Options{CacheDir: c.cacheDir, Log: c.log(), Progress: c.newProgress()}
 	if c.policy != "" {
 		policy, err := gate.LoadPolicy(c.policy)
 		if err != nil {

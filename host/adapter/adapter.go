@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
@@ -104,27 +105,24 @@ func distinct[T int | float64](pairs []Pair, value func(Pair) T) []T {
 // read is Open that keeps an adapter with problems. It fails where nothing can be known of the tensors; then its error lists the
 // configuration's problems too.
 func read(ref string) (*Adapter, error) {
-	path, err := resolve(ref)
+	found, err := reference.Open(ref, subject)
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDirectory(path)
-	if err != nil {
-		return nil, err
-	}
-	defer d.close()
-	a := &Adapter{Ref: ref, Dir: path, Format: FormatPEFT}
+	defer found.Close()
+	d := directory{found}
+	a := &Adapter{Ref: ref, Dir: d.Path, Format: FormatPEFT}
 	notes, refused := d.findWeights()
 	if refused != nil && refused.Code == fault.IONotFound {
 		return nil, refused
 	}
 	a.Notes = notes
-	text, configRefused := d.readConfig()
-	if configRefused != nil {
-		a.problems.Add(configRefused)
+	text, configErr := d.readConfig()
+	if configErr != nil {
+		a.problems = append(a.problems, fault.All(configErr)...)
 	} else {
 		var problems, configNotes fault.List
-		a.Config, problems, configNotes = ParseConfig(d.name(configName), text)
+		a.Config, problems, configNotes = ParseConfig(d.Name(configName), text)
 		a.problems = append(a.problems, problems...)
 		a.Notes = append(a.Notes, configNotes...)
 	}
@@ -137,21 +135,11 @@ func read(ref string) (*Adapter, error) {
 		a.problems = append(a.problems, fault.All(err)...)
 		return nil, a.problems.Err()
 	}
-	if configRefused == nil {
+	if configErr == nil {
 		a.Digest = digest(sha256.Sum256(text), a.Weights.SHA256())
 	}
-	a.check(configRefused == nil)
+	a.check(configErr == nil)
 	return a, nil
-}
-
-// snapshot copies the weights.
-func (d *directory) snapshot() (*safetensors.File, error) {
-	f, refused := d.open(weightsName)
-	if refused != nil {
-		return nil, refused
-	}
-	defer f.Close()
-	return safetensors.SnapshotFile(d.name(weightsName), f, safetensors.DefaultLimits)
 }
 
 // configFile is what the configuration is called in messages.

@@ -35,8 +35,8 @@ type Target struct {
 const ruleOriginalModule = "original_module"
 
 // Load reads an adapter and binds it to a base, and reports everything wrong with it in one list: what Open refuses and what Bind
-// refuses. When only the binding fails, or the adapter's tensors are known though Open would refuse it, the Binding comes with the error, for
-// a report: it has no Targets, and its Adapter is closed already. Without an error the caller closes Binding.Adapter.
+// refuses. When only the binding fails, or the adapter's tensors are known though Open would refuse it, the Binding comes with the error,
+// for a report: it has no Targets, and its Adapter is closed already. Without an error the caller closes Binding.Adapter.
 func Load(ref string, b *base.Base) (*Binding, error) {
 	a, err := read(ref)
 	if err != nil {
@@ -202,6 +202,11 @@ func (j *joint) noteUnadapted() {
 	adapted := make(map[string]bool, len(j.groups))
 	for _, g := range j.groups {
 		adapted[g.module] = true
+	}
+	if slow := tooMuch(selector.patterns(), selector.saved, j.base.Modules()); slow != nil {
+		slow.Cause = "what target_modules selects in the base was not looked at: " + slow.Cause
+		j.notes.Add(slow.In(j.configFile()).At("/target_modules"))
+		return
 	}
 	var names []string
 	for _, t := range j.base.Tensors {

@@ -3,8 +3,6 @@ package adapter
 import (
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/tenon-ml/tenon/host/base"
@@ -83,13 +81,16 @@ func TestBindRefuses(t *testing.T) {
 		rejected int
 	}{
 		{name: "typo", tensors: other(layer + "self_attn.q_porj"), config: map[string]any{"target_modules": []string{"q_porj", "v_proj"}},
-			codes: []fault.Code{fault.ADTarget}, says: []string{`did you mean "model.layers.0.self_attn.q_proj.weight"`, "q_porj.weight"}, rejected: 2},
-		{name: "leading zeros", tensors: other("base_model.model.model.layers.00.self_attn.q_proj"), codes: []fault.Code{fault.ADTarget}, rejected: 2},
+			codes: []fault.Code{fault.ADTarget}, rejected: 2,
+			says: []string{`did you mean "model.layers.0.self_attn.q_proj.weight"`, "q_porj.weight"}},
+		{name: "leading zeros", tensors: other("base_model.model.model.layers.00.self_attn.q_proj"),
+			codes: []fault.Code{fault.ADTarget}, rejected: 2},
 		{name: "layer beyond the last", tensors: other("base_model.model.model.layers.1.self_attn.q_proj"),
 			codes: []fault.Code{fault.ADTarget}, says: []string{"in layer 0 only"}, rejected: 2},
 		{name: "wrapper in the base", stored: map[string]any{
 			"model.layers.0.self_attn.q_proj.weight": nil, "model.layers.0.self_attn.v_proj.weight": nil,
-			"language_model.model.layers.0.self_attn.q_proj.weight": f32(16, 16), "language_model.model.layers.0.self_attn.v_proj.weight": f32(8, 16),
+			"language_model.model.layers.0.self_attn.q_proj.weight": f32(16, 16),
+			"language_model.model.layers.0.self_attn.v_proj.weight": f32(8, 16),
 		}, codes: []fault.Code{fault.ADTarget, fault.ADTarget}, says: []string{`"language_model." in place of ""`}, rejected: 4},
 		{name: "wrapper in the adapter", tensors: map[string]any{
 			qProj + ".lora_A.weight": nil, qProj + ".lora_B.weight": nil, vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil,
@@ -112,7 +113,8 @@ func TestBindRefuses(t *testing.T) {
 		{name: "square weights the wrong way round", config: map[string]any{"fan_in_fan_out": true, "target_modules": []string{"q_proj"}},
 			tensors: map[string]any{vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil},
 			codes:   []fault.Code{fault.ADShape}, says: []string{"llama model stores its weights out x in"}, rejected: 2},
-		{name: "GPT-2 the wrong way round", config: map[string]any{"target_modules": []string{"q_proj"}}, base: map[string]any{"model_type": "gpt2"},
+		{name: "GPT-2 the wrong way round", config: map[string]any{"target_modules": []string{"q_proj"}},
+			base:    map[string]any{"model_type": "gpt2"},
 			tensors: map[string]any{vProj + ".lora_A.weight": nil, vProj + ".lora_B.weight": nil},
 			codes:   []fault.Code{fault.ADShape}, says: []string{"in x out"}, rejected: 2},
 		{name: "adapter and base together", config: map[string]any{"target_modules": []string{"q_porj", "v_proj"}}, codes: []fault.Code{
@@ -173,7 +175,8 @@ func TestBindConv1D(t *testing.T) {
 }
 
 func TestBindIgnoresOriginalModule(t *testing.T) {
-	a := opened(t, adapterFolder(t, plainConfig(), with(plainTensors(), map[string]any{"base_model.model.score.original_module.weight": f32(2, 16)})))
+	untouched := map[string]any{"base_model.model.score.original_module.weight": f32(2, 16)}
+	a := opened(t, adapterFolder(t, plainConfig(), with(plainTensors(), untouched)))
 	binding, err := a.Bind(openedBase(t, llama, plainBase()))
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +188,8 @@ func TestBindIgnoresOriginalModule(t *testing.T) {
 
 func TestBindNotesUnadaptedModules(t *testing.T) {
 	extra := map[string]any{
-		"model.layers.1.self_attn.q_proj.weight": f32(16, 16), "model.layers.1.self_attn.v_proj.weight": f32(8, 16), "lm_head.weight": f32(32, 16),
+		"model.layers.1.self_attn.q_proj.weight": f32(16, 16), "model.layers.1.self_attn.v_proj.weight": f32(8, 16),
+		"lm_head.weight": f32(32, 16),
 	}
 	for name, c := range map[string]struct {
 		config map[string]any
@@ -206,92 +210,6 @@ func TestBindNotesUnadaptedModules(t *testing.T) {
 			}
 			if c.says != nil {
 				mention(t, binding.Notes.Error(), c.says...)
-			}
-		})
-	}
-}
-
-func TestRealAdaptersAreRefused(t *testing.T) {
-	b, err := base.Open(shared(t, "models/tiny-llama/base"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	for _, c := range []struct {
-		name                     string
-		tensors, missing, others int
-	}{
-		{"distilbert-imdb", 28, 12, 4},
-		{"distilbert-emotion", 28, 12, 4},
-		{"gpt2-r8", 25, 12, 2},       // its score head, and fan_in_fan_out against a Llama
-		{"gpt2-tigrinya", 72, 36, 1}, // fan_in_fan_out against a Llama
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := shared(t, "models/real/"+c.name)
-			inspection, err := Inspect(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(inspection.Tensors) != c.tensors || !slices.Equal(inspection.Ranks, []int{8}) || len(inspection.Pairs) != c.missing {
-				t.Errorf("%d tensors, ranks %v, %d pairs", len(inspection.Tensors), inspection.Ranks, len(inspection.Pairs))
-			}
-			binding, err := Load(dir, b)
-			missing := 0
-			for _, code := range codes(err) {
-				if code == fault.ADTarget {
-					missing++
-				}
-			}
-			if missing != c.missing || len(codes(err)) != c.missing+c.others || fault.ClassOf(err) != fault.Rejected {
-				t.Errorf("%d missing of %d faults: %v", missing, len(codes(err)), err)
-			}
-			if binding.Coverage.Rejected != c.tensors || binding.Coverage.Applied != 0 {
-				t.Errorf("coverage %d rejected, %d applied", binding.Coverage.Rejected, binding.Coverage.Applied)
-			}
-		})
-	}
-	t.Run("lfs-pointer", func(t *testing.T) {
-		binding, err := Load(shared(t, "models/real/lfs-pointer"), b)
-		expect(t, err, fault.STLFSPointer)
-		mention(t, err.Error(), "Git LFS pointer", "git lfs pull")
-		if binding != nil {
-			t.Error("there is a binding")
-		}
-	})
-	t.Run("roberta-mnli", func(t *testing.T) {
-		_, err := Inspect(shared(t, "models/real/roberta-mnli"))
-		expect(t, err, fault.ADPickle, fault.ADConfig)
-		_, err = Inspect(shared(t, "models/real/roberta-mnli/roberta_base_lora_mnli.bin"))
-		expect(t, err, fault.ADPickle)
-	})
-}
-
-func TestTrainedAdaptersBind(t *testing.T) {
-	b, err := base.Open(shared(t, "models/tiny-llama/base"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	dirs, err := filepath.Glob(filepath.Join(shared(t, "models/tiny-llama/adapters"), "*"))
-	if err != nil || len(dirs) == 0 {
-		t.Fatal(dirs, err)
-	}
-	for _, dir := range dirs {
-		t.Run(filepath.Base(dir), func(t *testing.T) {
-			a := opened(t, dir)
-			binding, err := a.Bind(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := 12
-			if strings.Contains(dir, "-all-") {
-				want = 42
-			}
-			if len(binding.Targets) != want || binding.Coverage.Applied != 2*want || len(binding.Coverage.Tensors) != 2*want {
-				t.Errorf("%d targets, %d applied", len(binding.Targets), binding.Coverage.Applied)
-			}
-			if scales := a.Scales(); len(scales) != 1 || scales[0] != 2 {
-				t.Errorf("scales %v", scales)
 			}
 		})
 	}

@@ -3,6 +3,8 @@ package adapter
 import (
 	"math"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
@@ -63,6 +65,16 @@ func (c *Config) AlphaOf(module string) float64 {
 	return c.Alpha
 }
 
+// alphaPlace points to what gave a module its alpha.
+func (c *Config) alphaPlace(module string) string {
+	for _, p := range c.AlphaPattern {
+		if p.Match(module) {
+			return string(jsontext.Pointer("/alpha_pattern").AppendToken(p.Text))
+		}
+	}
+	return "/lora_alpha"
+}
+
 // scale returns s of W' = W + s B A: alpha/r, or alpha/sqrt(r) with rank-stabilized LoRA.
 func (c *Config) scale(alpha float64, rank int) float64 {
 	if c.RsLoRA {
@@ -114,7 +126,7 @@ func ParseConfig(file string, text []byte) (config Config, problems, notes fault
 	f.code(text)
 	f.unsupported()
 	f.unknown()
-	return config, f.problems, f.notes
+	return config, bounded(f.problems, f.refused), bounded(f.notes, f.noted)
 }
 
 func (f *fields) peftType() string {
@@ -206,7 +218,13 @@ func (f *fields) alphaPattern() []AlphaPattern {
 
 // pattern compiles text, which stands at m, and refuses it where compile does.
 func (f *fields) pattern(m member, text string, compile func(string) (Pattern, error)) (Pattern, bool) {
+	if f.programs > maxAllPrograms {
+		f.refuse(f.at(fault.New(fault.ADPattern, "the patterns before this one compile to more than %d instructions", maxAllPrograms), m).
+			Fix("give fewer patterns, and names in place of regular expressions"))
+		return Pattern{}, false
+	}
 	pattern, err := compile(text)
+	f.programs += pattern.program
 	if err != nil {
 		f.refuse(f.at(fault.New(fault.ADPattern, "the pattern %q cannot be matched as Python would", text), m).Wrap(err).
 			Fix("write it without look-around, back-references and Python-only escapes, or name the modules one by one"))

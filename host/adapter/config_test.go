@@ -130,13 +130,14 @@ func TestConfigNotes(t *testing.T) {
 		field, json string
 		code        fault.Code // "" for none
 	}{
-		"unknown":                     {"new_field", `"x"`, fault.ADUnknownField},
-		"unknown and null":            {"new_field", "null", ""},
-		"unknown and empty":           {"new_field", "{}", ""},
-		"unknown and false":           {"new_field", "false", ""},
-		"alpha zero":                  {"lora_alpha", "0", fault.ADAlpha},
-		"alpha negative":              {"lora_alpha", "-1.5", fault.ADAlpha},
-		"transformers library":        {"auto_mapping", `{"base_model_class":"A","parent_library":"transformers.models.llama"}`, fault.ADUnknownField},
+		"unknown":           {"new_field", `"x"`, fault.ADUnknownField},
+		"unknown and null":  {"new_field", "null", ""},
+		"unknown and empty": {"new_field", "{}", ""},
+		"unknown and false": {"new_field", "false", ""},
+		"alpha zero":        {"lora_alpha", "0", fault.ADAlpha},
+		"alpha negative":    {"lora_alpha", "-1.5", fault.ADAlpha},
+		"transformers library": {"auto_mapping", `{"base_model_class":"A","parent_library":"transformers.models.llama"}`,
+			fault.ADUnknownField},
 		"unsloth's mark":              {"auto_mapping", `{"base_model_class":"A","unsloth_fixed":true}`, fault.ADUnknownField},
 		"a code field's name as text": {"task_type", `"auto_map"`, ""},
 		"trust_remote_code off":       {"trust_remote_code", "false", ""},

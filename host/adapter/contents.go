@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"io"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,10 +20,10 @@ var archiveNames = map[string]bool{
 // findWeights makes sure that adapter_model.safetensors is the one file that holds the weights. PEFT prefers it to an
 // adapter_model.bin beside it, so a pickle, a full model or code beside it is noted and not read; a second safetensors file that could
 // be meant is refused, because nobody can tell which one was checked elsewhere.
-func (d *directory) findWeights() (notes fault.List, refused *fault.Error) {
+func (d directory) findWeights() (notes fault.List, refused *fault.Error) {
 	var candidates, strangers []string
 	var pickle, archive, gguf string
-	for _, entry := range d.entries {
+	for _, entry := range d.Entries {
 		extension := strings.ToLower(filepath.Ext(entry))
 		switch {
 		case weightsLike.MatchString(entry):
@@ -35,9 +34,9 @@ func (d *directory) findWeights() (notes fault.List, refused *fault.Error) {
 			if pickle == "" || strings.HasPrefix(entry, "adapter_model.") {
 				pickle = entry
 			}
-			notes.Add(fault.New(fault.ADPickle, "a pickle lies beside the weights and is not read").In(d.name(entry)))
+			notes.Add(fault.New(fault.ADPickle, "a pickle lies beside the weights and is not read").In(d.Name(entry)))
 		case extension == ".py":
-			notes.Add(fault.New(fault.ADCode, "a Python file lies beside the weights and is not read").In(d.name(entry)))
+			notes.Add(fault.New(fault.ADCode, "a Python file lies beside the weights and is not read").In(d.Name(entry)))
 		case archiveNames[extension]:
 			archive = entry
 		case extension == ".gguf":
@@ -47,83 +46,78 @@ func (d *directory) findWeights() (notes fault.List, refused *fault.Error) {
 	switch {
 	case len(candidates) == 1 && candidates[0] == weightsName:
 		for _, entry := range strangers {
-			notes.Add(fault.New(fault.ADNoWeights, "this file lies beside the adapter's weights and is not read").In(d.name(entry)))
+			notes.Add(fault.New(fault.ADNoWeights, "this file lies beside the adapter's weights and is not read").In(d.Name(entry)))
 		}
 		return notes, nil
 	case len(candidates) > 1:
-		return nil, fault.New(fault.ADNoWeights, "%d files could be the weights: %s", len(candidates), some(candidates)).In(d.path).
+		return nil, fault.New(fault.ADNoWeights, "%d files could be the weights: %s", len(candidates), some(candidates)).In(d.Path).
 			Fix("keep only %s", weightsName)
-	case len(candidates) == 0 && pickle == "" && !d.has(configName) && (d.has("config.json") || len(d.inner()) > 0):
+	case len(candidates) == 0 && pickle == "" && !d.Has(configName) && (d.Has("config.json") || len(d.inner()) > 0):
 		return nil, d.nothing()
 	case len(candidates)+len(strangers) > 0:
-		return nil, fault.New(fault.ADNoWeights, "there is no %s, but %s", weightsName, some(append(candidates, strangers...))).In(d.path).
+		return nil, fault.New(fault.ADNoWeights, "there is no %s, but %s", weightsName, some(append(candidates, strangers...))).In(d.Path).
 			Fix("give the adapter's own directory, or rename the file if it holds the adapter's weights")
 	case pickle != "":
-		return nil, pickleFault(d.name(pickle), pickle)
+		return nil, pickleFault(d.Name(pickle), pickle)
 	case gguf != "":
-		return nil, kindFault(d.name(gguf), "GGUF file")
+		return nil, kindFault(d.Name(gguf), "GGUF file")
 	case archive != "":
-		return nil, kindFault(d.name(archive), strings.ToLower(filepath.Ext(archive))[1:]+" archive")
-	case d.has(configName):
-		return nil, fault.New(fault.ADNoWeights, "there is a configuration and no weights").In(d.path).
+		return nil, kindFault(d.Name(archive), strings.ToLower(filepath.Ext(archive))[1:]+" archive")
+	case d.Has(configName):
+		return nil, fault.New(fault.ADNoWeights, "there is a configuration and no weights").In(d.Path).
 			Fix("add the %s that was saved with it", weightsName)
 	}
 	return nil, d.nothing()
 }
 
 // nothing is the fault of a directory that holds no part of an adapter.
-func (d *directory) nothing() *fault.Error {
-	missing := fault.New(fault.IONotFound, "the directory holds no adapter: neither %s nor %s", configName, weightsName).In(d.path)
+func (d directory) nothing() *fault.Error {
+	missing := fault.New(fault.IONotFound, "the directory holds no adapter: neither %s nor %s", configName, weightsName).In(d.Path)
 	inner := d.inner()
 	switch {
-	case len(d.entries) == 0:
+	case len(d.Entries) == 0:
 		missing.Cause = "the directory is empty"
 	case len(inner) > 0:
 		return missing.Fix("give one of the adapters inside it: %s", some(inner))
-	case d.has("config.json"):
+	case d.Has("config.json"):
 		return missing.Fix("this looks like a base model: give it with --base, and the adapter's directory here")
 	}
 	return missing.Fix("check the path of the adapter")
 }
 
 // inner returns the adapters in folders of the directory: PEFT saves an adapter whose name is not "default" in a folder of its name.
-func (d *directory) inner() []string {
+func (d directory) inner() []string {
 	var inner []string
-	for _, entry := range d.entries {
-		if _, err := d.root.Stat(filepath.Join(filepath.FromSlash(d.inside), entry, configName)); err == nil {
-			inner = append(inner, d.name(entry))
+	for _, entry := range d.Entries {
+		if d.Holds(filepath.Join(entry, configName)) {
+			inner = append(inner, d.Name(entry))
 		}
 	}
 	return inner
 }
 
 // readConfig returns the bytes of adapter_config.json.
-func (d *directory) readConfig() ([]byte, *fault.Error) {
-	for _, entry := range d.entries {
+func (d directory) readConfig() ([]byte, error) {
+	for _, entry := range d.Entries {
 		if entry != configName && strings.EqualFold(entry, configName) {
-			return nil, fault.New(fault.ADConfig, "the name differs from %s only in case", configName).In(d.name(entry)).
+			return nil, fault.New(fault.ADConfig, "the name differs from %s only in case", configName).In(d.Name(entry)).
 				Fix("keep one file, named %s", configName)
 		}
 	}
-	if !d.has(configName) {
-		return nil, fault.New(fault.ADConfig, "%s is missing: without it rank, alpha and scale are unknown", configName).In(d.path).
+	if !d.Has(configName) {
+		return nil, fault.New(fault.ADConfig, "%s is missing: without it rank, alpha and scale are unknown", configName).In(d.Path).
 			Fix("add the %s that PEFT saved with the weights", configName)
 	}
-	f, refused := d.open(configName)
-	if refused != nil {
-		return nil, refused
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	text, err := d.read(configName, maxConfigBytes)
 	if err != nil {
-		return nil, d.openFault(configName, err)
+		return nil, err
 	}
 	if len(text) > maxConfigBytes {
-		return nil, fault.New(fault.ADConfig, "the file has more than %d bytes", maxConfigBytes).In(d.name(configName)).
+		return nil, fault.New(fault.ADConfig, "the file has more than %d bytes", maxConfigBytes).In(d.Name(configName)).
 			Fix("give the file that PEFT saved, which has a few thousand")
 	}
 	if kind, ok := sniff(text); ok && kind != "JSON document" {
-		return nil, kindFault(d.name(configName), kind)
+		return nil, kindFault(d.Name(configName), kind)
 	}
 	return text, nil
 }

@@ -2,7 +2,9 @@ package adapter
 
 import (
 	"math"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tenon-ml/tenon/host/fault"
 )
@@ -43,40 +45,75 @@ func (a *Adapter) crossCheck() {
 	}
 }
 
-// boundPatterns refuses a configuration whose patterns would take too long on the modules of the file, and drops them before any is
-// matched.
+// boundPatterns refuses a configuration whose patterns would take too long on the modules of the file, or could match other modules than
+// in Python, and drops them before any is matched.
 func (a *Adapter) boundPatterns() {
-	programs, plains, bytes := 0, 0, 0
-	for _, p := range a.Config.patterns() {
-		programs += p.program
-		if p.program == 0 {
-			plains++
-		}
+	modules := make([]string, len(a.groups))
+	for i, g := range a.groups {
+		modules[i] = g.module
 	}
-	for _, g := range a.groups {
-		bytes += len(g.module)
+	refused := tooMuch(a.Config.patterns(), a.Config.Selector.saved, modules)
+	if refused == nil {
+		refused = a.Config.ambiguous(modules)
 	}
-	if programs*bytes <= maxPatternWork && plains*len(a.groups) <= maxPlainWork {
+	if refused == nil {
 		return
 	}
-	a.problems.Add(fault.New(fault.ADPattern, "%d patterns, of about %d instructions, are too many for %d modules",
-		len(a.Config.patterns()), programs, len(a.groups)).In(a.configFile()).Fix("give fewer patterns, and names in place of regular expressions"))
+	a.problems.Add(refused.In(a.configFile()))
 	a.Config.RankPattern, a.Config.AlphaPattern = nil, nil
 	a.Config.Selector = Selector{broken: true}
 }
 
-// checkScales makes sure that s is finite in f32, in which every backend computes with it.
+// tooMuch refuses patterns, and names of modules_to_save, that would take too long on these modules.
+func tooMuch(patterns []Pattern, saved, modules []string) *fault.Error {
+	programs, plain, bytes := 0, 0, 0
+	for _, p := range patterns {
+		programs += p.program
+		if p.program == 0 {
+			plain += len(p.Text) + plainCost
+		}
+	}
+	for _, name := range saved {
+		plain += len(name) + plainCost
+	}
+	for _, module := range modules {
+		bytes += len(module)
+	}
+	if programs*bytes <= maxPatternWork && plain*len(modules) <= maxPlainWork {
+		return nil
+	}
+	return fault.New(fault.ADPattern, "%s and %s of modules_to_save, of about %d instructions, are too many for %d modules",
+		plural(len(patterns), "pattern"), plural(len(saved), "name"), programs, len(modules)).
+		Fix("give fewer patterns, and names in place of regular expressions")
+}
+
+// ambiguous refuses regular expressions on modules whose names are not ASCII: \w, \d, \s and \b are other sets in Python.
+func (c *Config) ambiguous(modules []string) *fault.Error {
+	if !slices.ContainsFunc(c.patterns(), func(p Pattern) bool { return p.program > 0 }) {
+		return nil
+	}
+	for _, module := range modules {
+		if strings.ContainsFunc(module, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			return fault.New(fault.ADPattern, "module %s is not in ASCII, where regular expressions differ from Python's", module).
+				Fix("name the modules one by one")
+		}
+	}
+	return nil
+}
+
+// checkScales makes sure that s is finite in f32, in which every backend computes with it. It says so of the first module of each kind.
 func (a *Adapter) checkScales() {
+	infinite, vanishing := false, false
 	for _, p := range a.Pairs {
 		switch single := float32(p.Scale); {
-		case math.IsInf(float64(single), 0):
+		case math.IsInf(float64(single), 0) && !infinite:
+			infinite = true
 			a.problems.Add(fault.New(fault.ADAlpha, "the scale of module %s is %g, which is beyond the range of f32", p.Module, p.Scale).
-				In(a.configFile()).At("/lora_alpha").Fix("write the alpha the adapter was trained with"))
-			return
-		case single == 0 && p.Alpha != 0:
+				In(a.configFile()).At(a.Config.alphaPlace(p.Module)).Fix("write the alpha the adapter was trained with"))
+		case single == 0 && p.Alpha != 0 && !vanishing:
+			vanishing = true
 			a.Notes.Add(fault.New(fault.ADAlpha, "the scale of module %s is %g, which is 0 in f32: it adds nothing", p.Module, p.Scale).
-				In(a.configFile()).At("/lora_alpha"))
-			return
+				In(a.configFile()).At(a.Config.alphaPlace(p.Module)))
 		}
 	}
 }
@@ -92,7 +129,8 @@ func (a *Adapter) noteConfig(modules []string) {
 		if c.Revision != "" {
 			revision = " at revision " + c.Revision
 		}
-		note("/base_model_name_or_path", fault.ADBase, "the adapter says it was trained on %q%s; a name is not checked", c.BaseModel, revision)
+		note("/base_model_name_or_path", fault.ADBase, "the adapter says it was trained on %q%s; a name is not checked",
+			c.BaseModel, revision)
 	}
 	saved := 0
 	for _, t := range a.Tensors {

@@ -22,7 +22,8 @@ func lastElement(module string) string { return module[strings.LastIndexByte(mod
 // isEmbedding knows the names that transformers gives to a model's input embeddings.
 func isEmbedding(module string) bool {
 	switch lastElement(module) {
-	case "embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "token_type_embeddings", "embed_in", "embed_positions", "shared":
+	case "embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "token_type_embeddings", "embed_in", "embed_positions",
+		"shared":
 		return true
 	}
 	return false
@@ -42,8 +43,8 @@ func isHead(module string) bool {
 func (j *joint) refuseEmbedding(g *group) bool {
 	switch embedding, head := isEmbedding(g.module), isHead(g.module); {
 	case (embedding || head) && j.base.Config.TieWordEmbeddings:
-		j.refuseModule(g, fault.New(fault.ADTied, "the base ties its output head to its input embedding, and the adapter adapts only %s", g.module).
-			Fix("train without this module, or merge with PEFT into a base whose head is untied"))
+		j.refuseModule(g, fault.New(fault.ADTied, "the base ties its output head to its input embedding, and the adapter adapts only %s",
+			g.module).Fix("train without this module, or merge with PEFT into a base whose head is untied"))
 		return true
 	case embedding:
 		j.refuseModule(g, fault.New(fault.ADUnsupported, "%s is an embedding, and these are the factors of a linear module", g.module).
@@ -88,15 +89,15 @@ func (j *joint) explainMissing() {
 	modules := j.base.Modules()
 	if from, to, ok := prefixChange(j.missing, modules); ok {
 		for _, m := range j.missing {
-			m.fault.Fix("every missing module is in the base with %q in place of %q at the start: rename the tensors, or give a base with that prefix",
-				to, from)
+			m.fault.Fix("every missing module is in the base with %q in place of %q at the start: rename the tensors, "+
+				"or give a base with that prefix", to, from)
 		}
 		return
 	}
-	has := set(modules)
+	others := ladder{has: set(modules), known: make(map[string]string)}
 	for i, m := range j.missing {
 		remedy := fmt.Sprintf("give the base this adapter was trained on%s", j.trainedOn())
-		if layers := layersOf(m.module, has); layers != "" {
+		if layers := others.layersOf(m.module); layers != "" {
 			remedy = "the base has this module in " + layers + " only; " + remedy
 		} else if i < maxSuggestions {
 			if near, ok := j.base.Nearest(m.module + ".weight"); ok {
@@ -108,32 +109,52 @@ func (j *joint) explainMissing() {
 }
 
 // maxSuggestions bounds the search for names alike, which looks at every tensor of the base for each.
-const maxSuggestions = 64
+const maxSuggestions = 20
+
+// ladder finds the layers of a base that have a module.
+type ladder struct {
+	has   map[string]bool   // the base's modules
+	known map[string]string // answers, by path with "" in place of the number
+}
 
 // layersOf tells where the base has a module of this path with another number in it, or returns "".
-func layersOf(module string, has map[string]bool) string {
+func (l ladder) layersOf(module string) string {
 	path := strings.Split(module, ".")
 	for at, element := range path {
 		if strings.Trim(element, "0123456789") != "" {
 			continue
 		}
-		layers := 0
-		for ; ; layers++ {
-			path[at] = strconv.Itoa(layers)
-			if !has[strings.Join(path, ".")] {
-				break
-			}
+		path[at] = ""
+		key := strings.Join(path, ".")
+		answer, known := l.known[key]
+		if !known {
+			answer = l.climb(path, at)
+			l.known[key] = answer
+		}
+		if answer != "" {
+			return answer
 		}
 		path[at] = element
-		switch layers {
-		case 0:
-			continue
-		case 1:
-			return "layer 0"
-		}
-		return fmt.Sprintf("layers 0 to %d", layers-1)
 	}
 	return ""
+}
+
+// climb counts the numbers from 0 on with which the path is in the base.
+func (l ladder) climb(path []string, at int) string {
+	layers := 0
+	for ; ; layers++ {
+		path[at] = strconv.Itoa(layers)
+		if !l.has[strings.Join(path, ".")] {
+			break
+		}
+	}
+	switch layers {
+	case 0:
+		return ""
+	case 1:
+		return "layer 0"
+	}
+	return fmt.Sprintf("layers 0 to %d", layers-1)
 }
 
 // prefixChange finds the prefixes from and to such that every missing module, with to in place of from at its start, is one of the base's.

@@ -14,9 +14,15 @@ type fields struct {
 	members  []member
 	byName   map[string]int
 	taken    map[string]bool
-	problems fault.List
-	notes    fault.List
+	problems fault.List // the first maxFaults
+	notes    fault.List // the first maxFaults
+	refused  int        // problems in all
+	noted    int        // notes in all
+	programs int        // instructions of the patterns so far, about
 }
+
+// maxFaults is how many problems, and notes, of one configuration are listed.
+const maxFaults = 100
 
 func newFields(file string, members []member) *fields {
 	f := &fields{file: file, members: members, byName: make(map[string]int, len(members)), taken: make(map[string]bool)}
@@ -26,8 +32,26 @@ func newFields(file string, members []member) *fields {
 	return f
 }
 
-func (f *fields) refuse(e *fault.Error) { f.problems.Add(e) }
-func (f *fields) note(e *fault.Error)   { f.notes.Add(e) }
+func (f *fields) refuse(e *fault.Error) {
+	if f.refused++; f.refused <= maxFaults {
+		f.problems.Add(e)
+	}
+}
+
+func (f *fields) note(e *fault.Error) {
+	if f.noted++; f.noted <= maxFaults {
+		f.notes.Add(e)
+	}
+}
+
+// bounded ends a list that was cut with the number of what is not in it.
+func bounded(list fault.List, all int) fault.List {
+	if rest := all - len(list); rest > 0 {
+		last := list[len(list)-1]
+		list.Add(fault.New(last.Code, "there are %d more faults like these", rest).In(last.File).Fix("correct these first"))
+	}
+	return list
+}
 
 // at gives a fault the place of a member.
 func (f *fields) at(e *fault.Error, m member) *fault.Error {

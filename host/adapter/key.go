@@ -37,10 +37,17 @@ type Key struct {
 // The prefixes, longest first: PeftModel's save, its legacy form, and the form of injected adapters.
 var prefixes = [...]string{"base_model.model.", "base_model.", ""}
 
-// ParseKey takes the name of a tensor apart. Part is Unknown when the name is outside the grammar: an empty element, a control
-// character, a part with something unexpected behind it, or a lora_ part nobody has defined.
+// maxName is how many bytes a tensor's name may have; real ones have about a hundred. Some rules look at every end of a module's path,
+// which takes the square of its length.
+const maxName = 512
+
+// ParseKey takes the name of a tensor apart. Part is Unknown when the name is outside the grammar: longer than maxName, an empty element,
+// a control character, a part with something unexpected behind it, or a lora_ part nobody has defined.
 func ParseKey(name string) Key {
 	key := Key{Part: Unknown}
+	if len(name) > maxName {
+		return key
+	}
 	rest := name
 	for _, prefix := range prefixes {
 		if strings.HasPrefix(name, prefix) {

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -79,6 +80,9 @@ func (a *Adapter) checkTensor(i int) {
 
 // unknownReason says what a name outside the grammar probably is.
 func unknownReason(name string) string {
+	if len(name) > maxName {
+		return fmt.Sprintf("the name has %d bytes; the limit is %d", len(name), maxName)
+	}
 	for _, mark := range []string{"lora_unet_", "lora_te", "lycoris_", "lora_down", "lora_up", "hada_w", "lokr_w", "dora_scale"} {
 		if strings.Contains(name, mark) {
 			return "the name is in the style of Kohya or LyCORIS, which is not read"

@@ -13,8 +13,10 @@ import (
 const (
 	maxPatternLength   = 4096        // bytes of one pattern
 	maxPatternPrograms = 10_000      // instructions that one pattern may compile to, about
+	maxAllPrograms     = 200_000     // instructions that all patterns together may compile to, about
 	maxPatternWork     = 500_000_000 // instructions of all patterns times bytes of all module names
-	maxPlainWork       = 100_000_000 // patterns that are not compiled times module names
+	maxPlainWork       = 1 << 30     // bytes of all patterns that are not compiled, and plainCost for each, times module names
+	plainCost          = 16          // what it costs to begin with one, in bytes compared
 )
 
 // Pattern is a Python regular expression of an adapter's configuration. PEFT matches it with Python's re; Tenon with RE2, which agrees
@@ -120,7 +122,7 @@ func foreignConstruct(text string) string {
 				return "the escape " + rest[:2]
 			}
 			i++ // the escaped character cannot begin a construct
-		case strings.HasPrefix(rest, "[[:"), strings.HasPrefix(rest, "[^[:"):
+		case strings.HasPrefix(rest, "[:"): // anywhere in a class
 			return "the class [[:name:]]"
 		case strings.HasPrefix(rest, "{,"):
 			return "the repetition {,n}"

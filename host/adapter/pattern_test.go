@@ -57,6 +57,7 @@ func TestPatternRefused(t *testing.T) {
 		"property":           `\pL`,
 		"quotation":          `\Qa.b\E`,
 		"POSIX class":        `[[:alpha:]]`,
+		"POSIX class inside": `[x[:alpha:]]`,
 		"open repetition":    `a{,3}`,
 		"named group":        `(?<n>a)`,
 		"ungreedy flag":      `(?U)a`,

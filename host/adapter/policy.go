@@ -69,10 +69,16 @@ func (f *fields) code(text []byte) {
 		if kind, length := decoder.StackIndex(decoder.StackDepth()); !name || kind != '{' || length%2 == 0 {
 			continue // no such string, or not in a name's place
 		}
-		m, err := readValue(decoder, 0)
-		if err == nil && !m.empty() {
-			m.name = m.pointer.LastToken()
-			f.refuseCode(m, "a field that names code to run")
+		value, err := decoder.ReadValue()
+		if err != nil || (member{value: value}).empty() {
+			continue
+		}
+		// Only now, because a pointer takes as long as the place is deep.
+		m := member{pointer: decoder.StackPointer(), value: value.Clone(), offset: decoder.InputOffset() - int64(len(value))}
+		m.name = m.pointer.LastToken()
+		f.refuseCode(m, "a field that names code to run")
+		if f.refused > maxFaults {
+			break
 		}
 	}
 	if m, ok := f.value("megatron_core"); ok {
@@ -125,14 +131,16 @@ const maxUnknown = 32
 
 // unknown notes every field that Tenon does not know. PEFT adds some in every release; one that is null, false or empty is off.
 func (f *fields) unknown() {
-	before := len(f.notes)
+	unknown := 0
 	for _, m := range f.members {
-		if !f.taken[m.name] {
+		if f.taken[m.name] || m.empty() {
+			continue
+		}
+		if unknown++; unknown <= maxUnknown {
 			f.unknownField(m)
 		}
 	}
-	if extra := len(f.notes) - before - maxUnknown; extra > 0 {
-		f.notes = f.notes[:before+maxUnknown]
+	if extra := unknown - maxUnknown; extra > 0 {
 		f.note(fault.New(fault.ADUnknownField, "%s are unknown and were ignored", plural(extra, "other field")).In(f.file))
 	}
 }

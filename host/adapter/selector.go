@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 
@@ -21,7 +22,7 @@ type Selector struct {
 	expression, exclusion Pattern
 	layers                map[int64]bool
 	layerPatterns         []Pattern
-	saved                 []string // modules_to_save: never adapted
+	saved                 []string // modules_to_save, each between dots: never adapted
 	broken                bool     // a field was refused, so Selects means nothing
 }
 
@@ -33,7 +34,7 @@ const anyLayer = `[^.]*`
 
 func (f *fields) selector() Selector {
 	var s Selector
-	before := len(f.problems)
+	before := f.refused
 	s.Targets, s.Expression, s.expression = f.selection("target_modules")
 	s.Excluded, s.Exclusion, s.exclusion = f.selection("exclude_modules")
 	s.targets, s.excluded = set(s.Targets), set(s.Excluded)
@@ -60,11 +61,11 @@ func (f *fields) selector() Selector {
 		elements, _ := m.array()
 		for _, element := range elements {
 			if text, ok := element.text(); ok {
-				s.saved = append(s.saved, text)
+				s.saved = append(s.saved, "."+text+".")
 			}
 		}
 	}
-	s.broken = len(f.problems) > before
+	s.broken = f.refused > before
 	return s
 }
 
@@ -132,8 +133,9 @@ func (s *Selector) excludes(module string) bool {
 	if s.excluded[module] || endsIn(module, s.excluded) != "" || s.exclusion.whole != nil && s.exclusion.Match(module) {
 		return true
 	}
+	dotted := "." + module + "."
 	for _, name := range s.saved {
-		if strings.Contains("."+module+".", "."+name+".") {
+		if strings.Contains(dotted, name) {
 			return true
 		}
 	}
@@ -158,8 +160,10 @@ func (s *Selector) unused(modules []string) []string {
 	used := make(map[string]bool)
 	for _, module := range modules {
 		used[module] = true
-		for _, suffix := range suffixes(module) {
-			used[suffix] = true
+		for suffix := range suffixes(module) {
+			if s.targets[suffix] {
+				used[suffix] = true
+			}
 		}
 	}
 	var unused []string
@@ -181,7 +185,7 @@ func endsIn(module string, names map[string]bool) string {
 	if len(names) == 0 {
 		return ""
 	}
-	for _, suffix := range suffixes(module) {
+	for suffix := range suffixes(module) {
 		if names[suffix] {
 			return suffix
 		}
@@ -189,15 +193,15 @@ func endsIn(module string, names map[string]bool) string {
 	return ""
 }
 
-// suffixes returns what follows each "." of a module's path, longest first.
-func suffixes(module string) []string {
-	var all []string
-	for i := range len(module) {
-		if module[i] == '.' {
-			all = append(all, module[i+1:])
+// suffixes are what follows each "." of a module's path, longest first.
+func suffixes(module string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range len(module) {
+			if module[i] == '.' && !yield(module[i+1:]) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 func set[T comparable](list []T) map[T]bool {

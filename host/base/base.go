@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
@@ -61,16 +62,13 @@ var _ io.Closer = (*Base)(nil)
 // Open opens the base a reference names: the path of a directory, or a file:// URL of one. It reads every byte once, for the digests, and
 // returns every fault it finds together, as a fault.List.
 func Open(ref string) (*Base, error) {
-	path, err := resolve(ref)
+	found, err := reference.Open(ref, subject)
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDirectory(path)
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	b := &Base{Ref: ref, Dir: d.real, shown: d.path}
+	defer found.Close()
+	d := directory{found}
+	b := &Base{Ref: ref, Dir: d.Real, shown: d.Path}
 	if err := b.read(d); err != nil {
 		b.Close() // the reason why it did not open is all that matters
 		return nil, err
@@ -80,7 +78,7 @@ func Open(ref string) (*Base, error) {
 }
 
 // read fills b from its directory. On an error the shards opened so far are in b, for Close.
-func (b *Base) read(d *directory) error {
+func (b *Base) read(d directory) error {
 	c, err := d.findCheckpoint()
 	if err != nil {
 		return err
@@ -99,14 +97,14 @@ func (b *Base) read(d *directory) error {
 }
 
 // readConfig reads config.json and generation_config.json and returns those there are.
-func (b *Base) readConfig(d *directory) (documents []*document, err error) {
+func (b *Base) readConfig(d directory) (documents []*document, err error) {
 	config, err := d.read(configName, maxConfigBytes)
 	if err != nil {
 		return nil, err
 	}
 	documents = append(documents, config)
 	var generation *document
-	if d.has(generationName) {
+	if d.Has(generationName) {
 		if generation, err = d.read(generationName, maxConfigBytes); err != nil {
 			return nil, err
 		}

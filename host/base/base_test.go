@@ -17,7 +17,8 @@ import (
 )
 
 func TestOpen(t *testing.T) {
-	beside := files{"tokenizer.json": "{}", "LICENSE": "Apache-2.0", "README.md": "# A model", "NOTICE.txt": "n", "training.log": "no part of it"}
+	beside := files{"tokenizer.json": "{}", "LICENSE": "Apache-2.0", "README.md": "# A model", "NOTICE.txt": "n",
+		"training.log": "no part of it"}
 	tests := []struct {
 		name   string
 		files  files
@@ -40,7 +41,8 @@ func TestOpen(t *testing.T) {
 			lines := ""
 			for _, s := range b.Shards {
 				shards = append(shards, s.Name)
-				if s.Path != filepath.Join(b.Dir, s.Name) || s.Size != int64(len(test.files[s.Name])) || s.SHA256 != sha256.Sum256([]byte(test.files[s.Name])) {
+				if s.Path != filepath.Join(b.Dir, s.Name) || s.Size != int64(len(test.files[s.Name])) ||
+					s.SHA256 != sha256.Sum256([]byte(test.files[s.Name])) {
 					t.Errorf("shard %+v", s)
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
@@ -25,13 +26,13 @@ type checkpoint struct {
 }
 
 // findCheckpoint decides which files hold the weights, from the names alone, and reads the index where there is one.
-func (d *directory) findCheckpoint() (checkpoint, error) {
-	single, indexed := d.has(singleName), d.has(indexName)
+func (d directory) findCheckpoint() (checkpoint, error) {
+	single, indexed := d.Has(singleName), d.Has(indexName)
 	switch {
 	case !single && !indexed:
 		return checkpoint{}, d.noWeights()
-	case !d.has(configName):
-		return checkpoint{}, fault.New(fault.BSConfig, "there are weights, but no %s", configName).In(d.name(configName)).
+	case !d.Has(configName):
+		return checkpoint{}, fault.New(fault.BSConfig, "there are weights, but no %s", configName).In(d.Name(configName)).
 			Fix("put the config.json of the model beside its weights")
 	case !indexed:
 		return checkpoint{shards: []string{singleName}}, nil
@@ -40,10 +41,10 @@ func (d *directory) findCheckpoint() (checkpoint, error) {
 	if err != nil {
 		return checkpoint{}, err
 	}
-	c, err := parseIndex(doc, d.has)
+	c, err := parseIndex(doc, d.Has)
 	if err == nil && single && !slices.Equal(c.shards, []string{singleName}) {
-		return checkpoint{}, fault.New(fault.BSIndex, "the directory holds both %s and an index of other shards", singleName).In(d.name(indexName)).
-			Fix("remove the checkpoint that is not wanted")
+		return checkpoint{}, fault.New(fault.BSIndex, "the directory holds both %s and an index of other shards", singleName).
+			In(d.Name(indexName)).Fix("remove the checkpoint that is not wanted")
 	}
 	return c, err
 }
@@ -52,9 +53,9 @@ func (d *directory) findCheckpoint() (checkpoint, error) {
 var shardName = regexp.MustCompile(`^model-\d+-of-\d+\.safetensors$`)
 
 // noWeights says what the directory holds in place of weights.
-func (d *directory) noWeights() error {
+func (d directory) noWeights() error {
 	var pickle, gguf, other, shard string
-	for _, name := range d.entries {
+	for _, name := range d.Entries {
 		switch {
 		case shardName.MatchString(name):
 			shard = cmp.Or(shard, name)
@@ -67,24 +68,24 @@ func (d *directory) noWeights() error {
 		}
 	}
 	switch {
-	case d.has("adapter_config.json"):
-		return fault.New(fault.BSConfig, "this is the directory of an adapter, not of a base model").In(d.path).
+	case d.Has("adapter_config.json"):
+		return fault.New(fault.BSConfig, "this is the directory of an adapter, not of a base model").In(d.Path).
 			Fix("give the directory of the model that the adapter was trained on")
 	case shard != "":
-		return fault.New(fault.BSIndex, "there are shards, such as %s, but no %s", shard, indexName).In(d.name(indexName)).
+		return fault.New(fault.BSIndex, "there are shards, such as %s, but no %s", shard, indexName).In(d.Name(indexName)).
 			Fix("download or save the index with the shards")
 	case gguf != "":
-		return ggufFault(d.name(gguf))
+		return ggufFault(d.Name(gguf))
 	case pickle != "":
-		return pickleFault(d.name(pickle))
+		return pickleFault(d.Name(pickle))
 	case other != "":
-		return fault.New(fault.BSConfig, "the weights are in a file that is not named %s", singleName).In(d.name(other)).
+		return fault.New(fault.BSConfig, "the weights are in a file that is not named %s", singleName).In(d.Name(other)).
 			Fix("give a model as transformers saves it; if this is one, name the file %s", singleName)
-	case d.has(configName):
-		return fault.New(fault.IONotFound, "there is a %s, but neither %s nor %s", configName, singleName, indexName).In(d.path).
+	case d.Has(configName):
+		return fault.New(fault.IONotFound, "there is a %s, but neither %s nor %s", configName, singleName, indexName).In(d.Path).
 			Fix("download the weights, or give the directory that holds them")
 	}
-	return fault.New(fault.IONotFound, "there is neither %s nor %s nor %s", configName, singleName, indexName).In(d.path).
+	return fault.New(fault.IONotFound, "there is neither %s nor %s nor %s", configName, singleName, indexName).In(d.Path).
 		Fix("give the directory of a Hugging Face model")
 }
 
@@ -128,7 +129,7 @@ func parseIndex(doc *document, has func(file string) bool) (checkpoint, error) {
 }
 
 // openShards opens every shard and reads its header. Faults of all shards come together.
-func (b *Base) openShards(d *directory, c checkpoint) error {
+func (b *Base) openShards(d directory, c checkpoint) error {
 	var errs []error
 	for _, name := range c.shards {
 		s, err := d.openShard(name)
@@ -141,21 +142,21 @@ func (b *Base) openShards(d *directory, c checkpoint) error {
 	return join(errs...)
 }
 
-func (d *directory) openShard(name string) (Shard, error) {
-	f, err := d.open(name)
+func (d directory) openShard(name string) (Shard, error) {
+	f, err := d.Open(name)
 	if err != nil {
 		return Shard{}, err
 	}
 	opened, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return Shard{}, fault.New(fault.IORead, "its attributes cannot be read").In(d.name(name)).Wrap(bare(err))
+		return Shard{}, fault.New(fault.IORead, "its attributes cannot be read").In(d.Name(name)).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
-	weights, err := safetensors.OpenFile(d.name(name), f, safetensors.BaseLimits)
+	weights, err := safetensors.OpenFile(d.Name(name), f, safetensors.BaseLimits)
 	if err != nil {
 		return Shard{}, err
 	}
-	return Shard{File: weights, Path: filepath.Join(d.real, name), Name: name, Size: weights.Size(), opened: opened}, nil
+	return Shard{File: weights, Path: filepath.Join(d.Real, name), Name: name, Size: weights.Size(), opened: opened}, nil
 }
 
 // collectTensors lists the tensors of all shards, and holds them against the index: each names exactly the other's.

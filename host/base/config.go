@@ -7,7 +7,8 @@ import (
 )
 
 // Config is what a config.json says about a model of the Llama family, by the names and defaults of transformers. A model of another family
-// has what it shares with Llama and zeros elsewhere. Only Servable vouches for the values: Open takes any config.json that is a JSON object.
+// has what it shares with Llama and zeros elsewhere. Only Servable vouches for the values: Open takes any config.json that is a JSON
+// object.
 type Config struct {
 	Architectures []string // as written
 	ModelType     string
@@ -84,7 +85,8 @@ func (c *Config) readRope(f fields) {
 		}
 		theta := rope.positive("rope_theta", 0)
 		if theta != 0 && c.RopeTheta != 0 && theta != c.RopeTheta {
-			rope.add(fault.BSConfig, "rope_theta", "rope_theta is %v here and %v above", theta, c.RopeTheta).Fix("keep the one the model was trained with")
+			rope.add(fault.BSConfig, "rope_theta", "rope_theta is %v here and %v above", theta, c.RopeTheta).
+				Fix("keep the one the model was trained with")
 		}
 		if theta != 0 {
 			c.RopeTheta = theta
@@ -173,13 +175,13 @@ func (c *Config) readTokens(f fields, generation *document) error {
 const quantizedRemedy = "use the model before quantisation, and quantise the merged one again"
 
 // checkQuantized refuses a base whose weights went through a quantiser: a delta cannot be added to them without undoing it.
-func (d *directory) checkQuantized(c Config) error {
+func (d directory) checkQuantized(c Config) error {
 	if c.quantization != "" {
 		return fault.New(fault.BSQuantized, "the base is quantised").In(c.file).At(c.quantization).Fix(quantizedRemedy)
 	}
 	for _, name := range []string{"quantize_config.json", "quant_config.json"} { // AutoGPTQ and AutoAWQ
-		if d.has(name) {
-			return fault.New(fault.BSQuantized, "the base is quantised").In(d.name(name)).Fix(quantizedRemedy)
+		if d.Has(name) {
+			return fault.New(fault.BSQuantized, "the base is quantised").In(d.Name(name)).Fix(quantizedRemedy)
 		}
 	}
 	return nil

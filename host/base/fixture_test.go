@@ -15,8 +15,9 @@ import (
 )
 
 // llamaConfig is a Llama of 2 layers, width 8, 2 heads of 4, 1 key-value head, feed-forward width 12 and 10 tokens.
-const llamaConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,` +
-	`"num_attention_heads":2,"num_key_value_heads":1,"vocab_size":10,"max_position_embeddings":32,"rms_norm_eps":1e-5,"rope_theta":500000,` +
+const llamaConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":8,"intermediate_size":12,` +
+	`"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"vocab_size":10,"max_position_embeddings":32,` +
+	`"rms_norm_eps":1e-5,"rope_theta":500000,` +
 	`"tie_word_embeddings":false,"torch_dtype":"bfloat16","bos_token_id":1,"eos_token_id":2,"hidden_act":"silu","rope_scaling":null}`
 
 // llamaTensors are the tensors of llamaConfig, as BF16, by name.

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
@@ -23,21 +24,22 @@ var carried = []string{
 	"added_tokens.json", "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "preprocessor_config.json", "README.md",
 }
 
-// isCarried reports whether a merged directory takes a file over.
-func isCarried(name string) bool {
-	return slices.Contains(carried, name) || strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "NOTICE")
+// isCarried reports whether a merged directory takes an entry over: a file of a known name, or a licence. A folder of licences, such as
+// REUSE's LICENSES, belongs to no model.
+func (d directory) isCarried(name string) bool {
+	return slices.Contains(carried, name) || (strings.HasPrefix(name, "LICENSE") || strings.HasPrefix(name, "NOTICE")) && !d.IsFolder(name)
 }
 
 // hashing bounds how many files are hashed at once: two keep a disk busy, more make it seek.
 const hashing = 2
 
 // identify fills Files, the digests of the shards and the base's own digest: the SHA-256 of one line "<hex SHA-256>  <name>\n" for each of
-// config.json, the index and the shards, in the order of their names. documents are those of them that have been parsed; their digests are of
-// the text that was parsed.
-func (b *Base) identify(d *directory, documents []*document) error {
+// config.json, the index and the shards, in the order of their names. documents are those of them that have been parsed; their digests are
+// of the text that was parsed.
+func (b *Base) identify(d directory, documents []*document) error {
 	var names []string
-	for _, name := range d.entries {
-		if isCarried(name) && (name != indexName || slices.ContainsFunc(documents, func(doc *document) bool { return doc.name == name })) {
+	for _, name := range d.Entries {
+		if d.isCarried(name) && (name != indexName || slices.ContainsFunc(documents, func(doc *document) bool { return doc.name == name })) {
 			names = append(names, name)
 		}
 	}
@@ -80,36 +82,36 @@ func (b *Base) identify(d *directory, documents []*document) error {
 }
 
 // identifyFile hashes one of the files that are carried over.
-func (d *directory) identifyFile(name string, documents []*document) (File, error) {
-	file := File{Path: filepath.Join(d.real, name), Name: name}
+func (d directory) identifyFile(name string, documents []*document) (File, error) {
+	file := File{Path: filepath.Join(d.Real, name), Name: name}
 	for _, doc := range documents {
 		if doc.name == name {
 			file.Size, file.SHA256 = int64(len(doc.text)), sha256.Sum256(doc.text)
 			return file, nil
 		}
 	}
-	f, err := d.open(name)
+	f, err := d.Open(name)
 	if err != nil {
 		return file, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return file, fault.New(fault.IORead, "its attributes cannot be read").In(d.name(name)).Wrap(bare(err))
+		return file, fault.New(fault.IORead, "its attributes cannot be read").In(d.Name(name)).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	file.Size = info.Size()
 	if file.Size > maxCarryBytes {
 		return file, fault.New(fault.STTooLarge, "the file has %d bytes; the limit for one beside the weights is %d", file.Size, maxCarryBytes).
-			In(d.name(name)).Fix("check that this is the right file")
+			In(d.Name(name)).Fix("check that this is the right file")
 	}
 	head := make([]byte, min(file.Size, 512))
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return file, fault.New(fault.IORead, "it cannot be read").In(d.name(name)).Wrap(bare(err))
+		return file, fault.New(fault.IORead, "it cannot be read").In(d.Name(name)).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	if kind, ok := safetensors.Sniff(head); ok && strings.Contains(kind, "pointer") {
-		return file, pointerFault(d.name(name), kind)
+		return file, pointerFault(d.Name(name), kind)
 	}
-	file.SHA256, err = hashFile(d.name(name), f, info)
+	file.SHA256, err = hashFile(d.Name(name), f, info)
 	return file, err
 }
 
@@ -118,12 +120,12 @@ func hashFile(shown string, f *os.File, before fs.FileInfo) (sum [32]byte, err e
 	hash := sha256.New()
 	n, err := io.CopyBuffer(onlyWriter{hash}, io.NewSectionReader(f, 0, before.Size()), make([]byte, 1<<20))
 	if err != nil {
-		return sum, fault.New(fault.IORead, "reading failed after %d of %d bytes", n, before.Size()).In(shown).AtByte(n).Wrap(bare(err)).
-			Fix("check the disk")
+		return sum, fault.New(fault.IORead, "reading failed after %d of %d bytes", n, before.Size()).In(shown).AtByte(n).
+			Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	after, err := f.Stat()
 	if err != nil {
-		return sum, fault.New(fault.IORead, "its attributes cannot be read").In(shown).Wrap(bare(err))
+		return sum, fault.New(fault.IORead, "its attributes cannot be read").In(shown).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	if n != before.Size() || after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
 		return sum, fault.New(fault.STChanged, "the file was written to while it was read: %d bytes before, %d after",

@@ -20,7 +20,7 @@ func (b *Base) Nearest(name string) (string, bool) {
 	return best, found
 }
 
-// edits is the restricted Damerau-Levenshtein distance of two names in bytes, or more than limit where it exceeds limit.
+// edits is the restricted Damerau-Levenshtein distance of two names in bytes, or limit+1 where it exceeds limit.
 func edits(a, b string, limit int) int {
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
 		a, b = a[1:], b[1:]
@@ -37,9 +37,17 @@ func edits(a, b string, limit int) int {
 		last[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row[0] = i
+		// A cell further than limit from the diagonal holds more than limit, so only those nearer are computed, and the next ones set.
+		from, to := max(1, i-limit), min(len(b), i+limit)
+		row[from-1] = limit + 1
+		if from == 1 {
+			row[0] = i
+		}
 		least := i
-		for j := 1; j <= len(b); j++ {
+		if i+limit <= len(b) {
+			last[i+limit] = limit + 1
+		}
+		for j := from; j <= to; j++ {
 			change := last[j-1]
 			if a[i-1] != b[j-1] {
 				change++
@@ -55,5 +63,5 @@ func edits(a, b string, limit int) int {
 		}
 		before, last, row = last, row, before
 	}
-	return last[len(b)]
+	return min(last[len(b)], limit+1)
 }

@@ -1,7 +1,9 @@
 package base
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +33,8 @@ func TestRefusals(t *testing.T) {
 		{"no weights", one.without("model.safetensors"), fault.IONotFound, []string{"model.safetensors", index}},
 		{"no config", one.without("config.json"), fault.BSConfig, []string{"no config.json"}},
 		{"adapter", files{"adapter_config.json": "{}", "adapter_model.safetensors": ""}, fault.BSConfig, []string{"adapter"}},
-		{"pickle", files{"config.json": "{}", "pytorch_model.bin": "PK"}, fault.BSConfig, []string{"pytorch_model.bin", "pickle", "save_pretrained"}},
+		{"pickle", files{"config.json": "{}", "pytorch_model.bin": "PK"}, fault.BSConfig,
+			[]string{"pytorch_model.bin", "pickle", "save_pretrained"}},
 		{"pickled shards", files{"config.json": "{}", "pytorch_model-00001-of-00002.bin": "PK"}, fault.BSConfig, []string{"pickle"}},
 		{"GGUF", files{"base.gguf": "GGUF"}, fault.BSConfig, []string{"base.gguf", "GGUF"}},
 		{"other name", files{"config.json": "{}", "consolidated.safetensors": ""}, fault.BSConfig, []string{"consolidated.safetensors"}},
@@ -43,7 +46,8 @@ func TestRefusals(t *testing.T) {
 		{"config null", one.with(files{"config.json": "null"}), fault.BSConfig, []string{"null"}},
 		{"config cut", one.with(files{"config.json": llamaConfig[:50]}), fault.BSConfig, []string{"config.json", "byte 50"}},
 		{"config with a duplicate", one.with(files{"config.json": `{"a":1,"a":2}`}), fault.BSConfig, []string{"#/a", "duplicate"}},
-		{"config with a duplicate inside", one.with(files{"config.json": `{"a":{"b":1,"\u0062":2}}`}), fault.BSConfig, []string{"#/a/b", "duplicate"}},
+		{"config with a duplicate inside", one.with(files{"config.json": `{"a":{"b":1,"\u0062":2}}`}), fault.BSConfig,
+			[]string{"#/a/b", "duplicate"}},
 		{"config with invalid UTF-8", one.with(files{"config.json": "{\"a\":\"\xff\"}"}), fault.BSConfig, []string{"UTF-8"}},
 		{"config with NaN", one.with(files{"config.json": `{"a":NaN}`}), fault.BSConfig, []string{"byte 5"}},
 		{"config with more after it", one.with(files{"config.json": `{} {}`}), fault.BSConfig, nil},
@@ -51,8 +55,10 @@ func TestRefusals(t *testing.T) {
 		{"config deep", one.with(files{"config.json": strings.Repeat(`{"a":`, 20_000)}), fault.BSConfig, []string{"depth"}},
 		{"generation config cut", one.with(files{"generation_config.json": "{"}), fault.BSConfig, []string{"generation_config.json"}},
 
-		{"quantised", one.edit(t, "config.json", `{`, `{"quantization_config":{"quant_method":"gptq"},`), fault.BSQuantized, []string{"#/quantization_config"}},
-		{"quantised inside", one.edit(t, "config.json", `{`, `{"text_config":{"quantization_config":{}},`), fault.BSQuantized, []string{"#/text_config/"}},
+		{"quantised", one.edit(t, "config.json", `{`, `{"quantization_config":{"quant_method":"gptq"},`), fault.BSQuantized,
+			[]string{"#/quantization_config"}},
+		{"quantised inside", one.edit(t, "config.json", `{`, `{"text_config":{"quantization_config":{}},`), fault.BSQuantized,
+			[]string{"#/text_config/"}},
 		{"AutoGPTQ", one.with(files{"quantize_config.json": "{}"}), fault.BSQuantized, []string{"quantize_config.json"}},
 		{"FP8 weight", stored(safetensors.Entry{Name: name, DType: tensor.F8E4M3, Shape: []int{10, 8}}),
 			fault.BSQuantized, []string{name, "F8_E4M3"}},
@@ -75,10 +81,13 @@ func TestRefusals(t *testing.T) {
 		{"A38 no name", two.edit(t, index, `"`+firstShard, `"","x":"`+firstShard), fault.BSPath, []string{`""`}},
 		{"A38 pickle for a shard", two.edit(t, index, firstShard, "model.bin"), fault.BSIndex, []string{"model.bin"}},
 		{"A38 missing shard", two.without(secondShard), fault.BSIndex, []string{secondShard, "missing"}},
-		{"A38 tensor only in the index", two.edit(t, index, `"weight_map":{`, `"weight_map":{"ghost":"`+firstShard+`",`), fault.BSIndex, []string{"ghost", "no shard holds"}},
+		{"A38 tensor only in the index", two.edit(t, index, `"weight_map":{`, `"weight_map":{"ghost":"`+firstShard+`",`), fault.BSIndex,
+			[]string{"ghost", "no shard holds"}},
 		{"A38 tensor only in a shard", two.edit(t, index, `"`+name+`":"`+firstShard+`",`, ""), fault.BSIndex, []string{name, "does not name"}},
-		{"A38 tensor in the other shard", two.edit(t, index, `"`+name+`":"`+firstShard, `"`+name+`":"`+secondShard), fault.BSIndex, []string{name, "the index says"}},
-		{"A38 tensor in two shards", two.with(files{secondShard: weights(t, append(llamaTensors()[5:], llamaTensors()[0]))}), fault.BSIndex, []string{name, "too"}},
+		{"A38 tensor in the other shard", two.edit(t, index, `"`+name+`":"`+firstShard, `"`+name+`":"`+secondShard), fault.BSIndex,
+			[]string{name, "the index says"}},
+		{"A38 tensor in two shards", two.with(files{secondShard: weights(t, append(llamaTensors()[5:], llamaTensors()[0]))}), fault.BSIndex,
+			[]string{name, "too"}},
 
 		{"shard malformed", two.with(files{secondShard: two[secondShard][:100]}), fault.STHdrTrunc, []string{secondShard}},
 		{"shard with trailing bytes", two.with(files{firstShard: two[firstShard] + "x"}), fault.STTrail, []string{firstShard}},
@@ -113,8 +122,9 @@ func cache(t *testing.T, f files) (repository, snapshot string) {
 	snapshot = filepath.Join(repository, "snapshots", "0123abcd")
 	err := errors.Join(os.MkdirAll(snapshot, 0o700), os.Mkdir(filepath.Join(repository, "blobs"), 0o700))
 	for name, content := range f {
-		err = errors.Join(err, os.WriteFile(filepath.Join(repository, "blobs", "of-"+name), []byte(content), 0o600),
-			os.Symlink("../../blobs/of-"+name, filepath.Join(snapshot, name)))
+		blob := fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
+		err = errors.Join(err, os.WriteFile(filepath.Join(repository, "blobs", blob), []byte(content), 0o600),
+			os.Symlink("../../blobs/"+blob, filepath.Join(snapshot, name)))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +178,7 @@ func TestLinksOut(t *testing.T) {
 	}
 	t.Run("out of a cache", func(t *testing.T) {
 		repository, snapshot := cache(t, model)
-		blob := filepath.Join(repository, "blobs", "of-tokenizer.json")
+		blob := filepath.Join(repository, "blobs", fmt.Sprintf("%x", sha256.Sum256([]byte(model["tokenizer.json"]))))
 		if err := errors.Join(os.Remove(blob), os.Symlink(filepath.Join(outside, "tokenizer.json"), blob)); err != nil {
 			t.Fatal(err)
 		}
@@ -183,6 +193,17 @@ func TestLinksOut(t *testing.T) {
 		}
 		open(t, dir)
 	})
+}
+
+// TestFolderOfLicences has a folder where only files are carried over, as the REUSE convention asks for.
+func TestFolderOfLicences(t *testing.T) {
+	dir := single(t).with(files{"LICENSE": "text"}).write(t)
+	if err := os.Mkdir(filepath.Join(dir, "LICENSES"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if b := open(t, dir); len(b.Files) != 2 {
+		t.Errorf("files %+v", b.Files)
+	}
 }
 
 // TestChangedWhileHashed writes to a file between its opening and its hashing.

@@ -41,7 +41,8 @@ func (b *Base) findUnservable() error {
 // checkDimensions checks the numbers by themselves and against each other. Where they are not usable no shape can be told.
 func (c Config) checkDimensions() (faults fault.List, usable bool) {
 	add := func(field, cause string, args ...any) {
-		faults.Add(fault.New(fault.BSConfig, cause, args...).In(c.file).At("/" + field).Fix("use the config.json that was saved with the weights"))
+		faults.Add(fault.New(fault.BSConfig, cause, args...).In(c.file).At("/" + field).
+			Fix("use the config.json that was saved with the weights"))
 	}
 	usable = true
 	for _, d := range []struct {
@@ -80,8 +81,9 @@ func (b *Base) checkTensors() fault.List {
 		}
 	}
 	if b.Config.Layers > len(b.Tensors) {
-		faults.Add(fault.New(fault.BSTensor, "the config says %d layers, but the checkpoint has %d tensors in all", b.Config.Layers, len(b.Tensors)).
-			In(b.Config.file).At("/num_hidden_layers").Fix("check that config.json and the weights are of the same model"))
+		faults.Add(fault.New(fault.BSTensor, "the config says %d layers, but the checkpoint has %d tensors in all",
+			b.Config.Layers, len(b.Tensors)).In(b.Config.file).At("/num_hidden_layers").
+			Fix("check that config.json and the weights are of the same model"))
 		return faults
 	}
 	needed := b.Config.tensors()

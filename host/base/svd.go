@@ -72,7 +72,9 @@ func roundRank(k, most int) int {
 }
 
 // topTriples computes the decomposition from the stored bytes.
-func (b *Base) topTriples(ctx context.Context, t Tensor, transposed bool, k int) (u *kernel.Matrix, s []float64, v *kernel.Matrix, err error) {
+func (b *Base) topTriples(ctx context.Context, t Tensor, transposed bool, k int) (
+	u *kernel.Matrix, s []float64, v *kernel.Matrix, err error,
+) {
 	u, s, v, err = kernel.TopSVD(ctx, kernel.Stored{Ref: t.Ref, Reader: b.Reader(t)}, transposed, k)
 	if err != nil {
 		if ctx.Err() != nil {

@@ -86,12 +86,13 @@ func (f svdFile) store(cacheDir string, text []byte) error {
 func (f svdFile) private(text []byte) (*SVD, error) {
 	file, err := os.CreateTemp("", "tenon-svd-*")
 	if err != nil {
-		return nil, fault.New(fault.IOWrite, "there is no place for the singular values of the base").Wrap(err).Fix("free some space for temporary files")
+		return nil, fault.New(fault.IOWrite, "there is no place for the singular values of the base").Wrap(err).
+			Fix("free some space for temporary files")
 	}
 	defer os.Remove(file.Name())
 	if _, err := file.Write(text); err != nil {
-		return nil, fault.New(fault.IOWrite, "the singular values of the base cannot be kept").In(file.Name()).Wrap(errors.Join(err, file.Close())).
-			Fix("free some space for temporary files")
+		return nil, fault.New(fault.IOWrite, "the singular values of the base cannot be kept").In(file.Name()).
+			Wrap(errors.Join(err, file.Close())).Fix("free some space for temporary files")
 	}
 	opened, err := safetensors.OpenFile(file.Name(), file, safetensors.DefaultLimits)
 	if err != nil {

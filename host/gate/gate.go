@@ -35,6 +35,8 @@ type Gate struct {
 	Runner   Runner
 	Parallel int    // modules, and singular value decompositions of the base, at once; below 1 means 1
 	CacheDir string // for the base's singular vectors, which are the same for every adapter; "" computes them each time
+	// Progress hears of slow steps: what is being done, and how much of it. It is called from several goroutines; nil is not told.
+	Progress func(what string, done, total int)
 }
 
 // Subject is an adapter bound to its base, and the adapters on the same base to compare it with. Everything stays the caller's and open

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +37,12 @@ func (v *vectors) Close() {
 // baseVectors prepares the singular triples that the modules' manifests ask for: of each target as many as the most demanding module.
 func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run) (*vectors, error) {
 	found := make([]*base.SVD, len(b.Targets))
+	wanted, done := 0, atomic.Int64{}
+	for _, t := range b.Targets {
+		if demand(runs, t) > 0 {
+			wanted++
+		}
+	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(max(g.Parallel, 1))
 	for i, t := range b.Targets {
@@ -46,6 +53,9 @@ func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run)
 		group.Go(func() error {
 			var err error
 			found[i], err = b.Base.SVD(inner, t.Base, t.FanInFanOut, k, g.CacheDir)
+			if finished := int(done.Add(1)); err == nil && g.Progress != nil {
+				g.Progress("singular vectors of the base, once", finished, wanted)
+			}
 			return err
 		})
 	}
@@ -66,7 +76,11 @@ func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run)
 	return nil, err
 }
 
-// demand is the largest number of triples that a module which may run asks for.
+// maxTriples bounds what an adapter's rank can make the host compute: all triples of a large weight take minutes, and a stranger's adapter
+// of rank 4,096 would have them computed for every weight. Adapters of rank 256 are the largest in use.
+const maxTriples = 512
+
+// demand is the largest number of triples that a module which may run asks for, within maxTriples.
 func demand(runs []*run, t adapter.Target) int {
 	k := 0
 	for _, r := range runs {
@@ -79,5 +93,5 @@ func demand(runs []*run, t adapter.Target) int {
 		}
 		k = max(k, asked)
 	}
-	return min(k, t.In, t.Out)
+	return min(k, t.In, t.Out, maxTriples)
 }

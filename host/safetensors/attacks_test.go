@@ -77,7 +77,8 @@ var attacks = []struct {
 	{"A10 unknown escape", file(`{"\x":{`+good+`}}`, 4), fault.STHdrJSON, 8 + 2, ""},
 	{"A10 bad hexadecimal", file(`{"\u00zz":{`+good+`}}`, 4), fault.STHdrJSON, 8 + 2, ""},
 	{"A11 duplicate tensor", file(`{"a":{`+good+`},"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8), fault.STDup, anywhere, "a"},
-	{"A11 duplicate by escape", file(`{"a":{`+good+`},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8), fault.STDup, anywhere, "a"},
+	{"A11 duplicate by escape", file(`{"a":{`+good+`},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8),
+		fault.STDup, anywhere, "a"},
 	{"A12 duplicate dtype", file(one(`"dtype":"F32",`+good), 4), fault.STDup, anywhere, "t"},
 	{"A12 duplicate shape", file(one(`"shape":[1],`+good), 4), fault.STDup, anywhere, "t"},
 	{"A12 duplicate data_offsets by escape", file(one(`"data\u005foffsets":[0,4],`+good), 4), fault.STDup, anywhere, "t"},
@@ -115,7 +116,8 @@ var attacks = []struct {
 	{"A19 end past the data", file(one(`"dtype":"F32","shape":[2],"data_offsets":[0,8]`), 4), fault.STOffsetEOF, anywhere, "t"},
 	{"A20 overlap", file(two(4, 0, 4, 2, 6), 6), fault.STOverlap, anywhere, "b"},
 	{"A20 same bytes", file(two(4, 0, 4, 0, 4), 4), fault.STOverlap, anywhere, "b"},
-	{"A20 empty tensor inside another", file(`{"a":{`+good+`},"b":{"dtype":"F32","shape":[0],"data_offsets":[2,2]}}`, 4), fault.STOverlap, anywhere, "b"},
+	{"A20 empty tensor inside another", file(`{"a":{`+good+`},"b":{"dtype":"F32","shape":[0],"data_offsets":[2,2]}}`, 4),
+		fault.STOverlap, anywhere, "b"},
 	{"A21 hole", file(two(4, 0, 4, 5, 9), 9), fault.STHole, anywhere, "b"},
 	{"A22 trailing bytes", file(one(good), 5), fault.STTrail, anywhere, ""},
 	{"A22 data without tensors", file("{}", 1), fault.STTrail, 10, ""},
@@ -123,10 +125,13 @@ var attacks = []struct {
 	{"A24 too few bytes", file(one(`"dtype":"F32","shape":[2],"data_offsets":[0,4]`), 4), fault.STSize, anywhere, "t"},
 	{"A24 too many bytes", file(one(`"dtype":"BF16","shape":[1],"data_offsets":[0,4]`), 4), fault.STSize, anywhere, "t"},
 	{"A24 bytes of an empty tensor", file(one(`"dtype":"F32","shape":[0],"data_offsets":[0,4]`), 4), fault.STSize, anywhere, "t"},
-	{"A25 shape overflows", file(one(`"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]`), 0), fault.STOverflow, anywhere, "t"},
-	{"A25 shape times dtype overflows", file(one(`"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]`), 0), fault.STOverflow, anywhere, "t"},
+	{"A25 shape overflows", file(one(`"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,0]`), 0),
+		fault.STOverflow, anywhere, "t"},
+	{"A25 shape times dtype overflows", file(one(`"dtype":"F64","shape":[2305843009213693952],"data_offsets":[0,0]`), 0),
+		fault.STOverflow, anywhere, "t"},
 	{"A25 bits overflow", file(one(`"dtype":"U8","shape":[4611686018427387904],"data_offsets":[0,0]`), 0), fault.STOverflow, anywhere, "t"},
-	{"A25 overflow behind a zero", file(one(`"dtype":"U8","shape":[0,4294967296,4294967296],"data_offsets":[0,0]`), 0), fault.STOverflow, anywhere, "t"},
+	{"A25 overflow behind a zero", file(one(`"dtype":"U8","shape":[0,4294967296,4294967296],"data_offsets":[0,0]`), 0),
+		fault.STOverflow, anywhere, "t"},
 	{"A26 negative axis", file(one(`"dtype":"F32","shape":[-1],"data_offsets":[0,4]`), 4), fault.STEntry, anywhere, "t"},
 	{"A26 negative offset", file(one(`"dtype":"F32","shape":[1],"data_offsets":[-4,0]`), 4), fault.STEntry, anywhere, "t"},
 	{"A26 float axis", file(one(`"dtype":"F32","shape":[1.0],"data_offsets":[0,4]`), 4), fault.STEntry, anywhere, "t"},
@@ -138,7 +143,8 @@ var attacks = []struct {
 	{"A26 trailing comma", file(one(`"dtype":"F32","shape":[1,],"data_offsets":[0,4]`), 4), fault.STHdrJSON, anywhere, "t"},
 	{"A26 axis of 2^63", file(one(`"dtype":"F32","shape":[9223372036854775808],"data_offsets":[0,4]`), 4), fault.STOverflow, anywhere, "t"},
 	{"A26 axis of 2^64", file(one(`"dtype":"F32","shape":[18446744073709551616],"data_offsets":[0,4]`), 4), fault.STOverflow, anywhere, "t"},
-	{"A26 65 axes", file(one(`"dtype":"F32","shape":[1`+strings.Repeat(",1", 64)+`],"data_offsets":[0,4]`), 4), fault.STEntry, anywhere, "t"},
+	{"A26 65 axes", file(one(`"dtype":"F32","shape":[1`+strings.Repeat(",1", 64)+`],"data_offsets":[0,4]`), 4),
+		fault.STEntry, anywhere, "t"},
 	{"A28 half a byte", file(one(`"dtype":"F4","shape":[3],"data_offsets":[0,1]`), 1), fault.STDType, anywhere, "t"},
 	{"A28 six bits", file(one(`"dtype":"F6_E2M3","shape":[2],"data_offsets":[0,1]`), 1), fault.STDType, anywhere, "t"},
 	{"A35 Git LFS pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"), fault.STLFSPointer, 0, ""},
@@ -194,5 +200,22 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("class of %s is %v, want Rejected", got.Code, got.Code.Class())
 			}
 		})
+	}
+}
+
+// TestLongNamesAreNotRepeated has one tensor with a long name that all others overlap: each fault names what it overlaps, and the sum of
+// the names must stay small.
+func TestLongNamesAreNotRepeated(t *testing.T) {
+	var text strings.Builder
+	fmt.Fprintf(&text, `{"%s":{"dtype":"U8","shape":[9],"data_offsets":[0,9]}`, strings.Repeat("n", 3<<20))
+	for i := range 20_000 {
+		fmt.Fprintf(&text, `,"t%d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}`, i, i%8+1, i%8+2)
+	}
+	text.WriteString("}")
+	file := binary.LittleEndian.AppendUint64(nil, uint64(text.Len()))
+	file = append(append(file, text.String()...), make([]byte, 9)...)
+	_, err := ReadHeader("f", bytes.NewReader(file), int64(len(file)), DefaultLimits)
+	if all := fault.All(err); len(all) != maxFaults || all[0].Code != fault.STOverlap || len(err.Error()) > 1<<20 {
+		t.Errorf("%d faults in %d bytes", len(all), len(err.Error()))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 )
 
 // File is an open safetensors file. It is safe for concurrent use, except that Close must come last.
@@ -27,22 +28,23 @@ type File struct {
 var _ io.ReaderAt = (*File)(nil)
 
 // Open opens a file of a base checkpoint and reads its header, under BaseLimits. A symbolic link is refused; to follow one, see
-// OpenRegular and OpenFile. The bytes stay where they are and can change under the reader: read them with Read or ReadAt, which give an
-// error when the file has shrunk. Errors are *fault.Error, or a fault.List of them.
+// package reference and OpenFile. The bytes stay where they are and can change under the reader: read them with Read or ReadAt, which give
+// an error when the file has shrunk. Errors are *fault.Error, or a fault.List of them.
 func Open(path string) (*File, error) {
-	f, err := OpenRegular(path, false)
+	f, err := reference.OpenRegular(path, false)
 	if err != nil {
 		return nil, err
 	}
 	return OpenFile(path, f, BaseLimits)
 }
 
-// OpenFile is Open for a descriptor from OpenRegular. It owns f from here on, and closes it when it fails. The name is what errors call it.
+// OpenFile is Open for a descriptor from package reference. It owns f from here on, and closes it when it fails. The name is what
+// errors call it.
 func OpenFile(name string, f *os.File, limits Limits) (*File, error) {
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(bare(err))
+		return nil, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	h, err := ReadHeader(name, f, info.Size(), limits)
 	if err != nil {
@@ -62,7 +64,8 @@ func (f *File) Size() int64 { return f.Header.Bytes }
 func (f *File) Os() *os.File { return f.os }
 
 // Path is where another process of the same user can open this file's very bytes for as long as File is open: the path Open was given may
-// name other bytes by then, and a Snapshot has no name at all. On systems without /proc it serves only processes that inherit the descriptor.
+// name other bytes by then, and a Snapshot has no name at all. On systems without /proc it serves only processes that
+// inherit the descriptor.
 func (f *File) Path() string { return descriptorPath(int(f.os.Fd())) }
 
 // SHA256 is the digest of all bytes of a Snapshot, and zero for any other File.
@@ -90,7 +93,7 @@ func (f *File) Map() error {
 	// Private, because before Linux 6.7 a sealed memfd refuses every shared mapping, even one that only reads.
 	view, err := unix.Mmap(int(f.os.Fd()), 0, int(f.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
-		return fault.New(fault.IORead, "it cannot be mapped into memory").In(f.name).Wrap(err)
+		return fault.New(fault.IORead, "it cannot be mapped into memory").In(f.name).Wrap(err).Fix("free memory")
 	}
 	f.view = view
 	return nil
@@ -112,7 +115,7 @@ func (f *File) Close() error {
 	defer f.mu.Unlock()
 	if f.view != nil {
 		if err := unix.Munmap(f.view); err != nil {
-			return fault.New(fault.IORead, "it cannot be unmapped").In(f.name).Wrap(err)
+			return fault.New(fault.IORead, "it cannot be unmapped").In(f.name).Wrap(err).Fix("start again")
 		}
 		f.view = nil
 	}
@@ -122,7 +125,7 @@ func (f *File) Close() error {
 	err := f.os.Close()
 	f.os = nil
 	if err != nil {
-		return fault.New(fault.IORead, "it cannot be closed").In(f.name).Wrap(bare(err))
+		return fault.New(fault.IORead, "it cannot be closed").In(f.name).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	return nil
 }

@@ -111,5 +111,6 @@ func readFull(name string, r io.ReaderAt, p []byte, offset int64) error {
 		return fault.New(fault.STChanged, "the file ended after %d of %d bytes: it shrank while it was read", n, len(p)).
 			In(name).AtByte(offset + int64(n)).Fix("use a file that nobody is writing")
 	}
-	return fault.New(fault.IORead, "reading failed after %d of %d bytes", n, len(p)).In(name).AtByte(offset + int64(n)).Wrap(err)
+	return fault.New(fault.IORead, "reading failed after %d of %d bytes", n, len(p)).In(name).AtByte(offset + int64(n)).Wrap(err).
+		Fix("check the disk")
 }

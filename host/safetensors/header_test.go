@@ -31,9 +31,11 @@ func TestReadHeader(t *testing.T) {
 		{"scalar", one(`"dtype":"F64","shape":[],"data_offsets":[0,8]`), 8, []string{"t F64 [] 0 8"}, nil},
 		{"empty tensors at both ends", `{"z":{"dtype":"F32","shape":[2,0],"data_offsets":[4,4]},"t":{` + good +
 			`},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}`, 4, []string{"a U8 [0] 0 0", "t F32 [1] 0 4", "z F32 [2 0] 4 0"}, nil},
-		{"keys in another order", `{"b":{"data_offsets":[2,4],"shape":[2],"dtype":"U8"},"a":{"shape":[1],"dtype":"BF16","data_offsets":[0,2]}}`, 4,
+		{"keys in another order",
+			`{"b":{"data_offsets":[2,4],"shape":[2],"dtype":"U8"},"a":{"shape":[1],"dtype":"BF16","data_offsets":[0,2]}}`, 4,
 			[]string{"a BF16 [1] 0 2", "b U8 [2] 2 2"}, nil},
-		{"sub-byte types that fill bytes", `{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[1,4]}}`,
+		{"sub-byte types that fill bytes",
+			`{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]},"b":{"dtype":"F6_E3M2","shape":[4],"data_offsets":[1,4]}}`,
 			4, []string{"a F4 [2] 0 1", "b F6_E3M2 [4] 1 3"}, nil},
 		{"escapes", `{"\u00e9\ud83d\ude00\"\\\/\b\f\n\r\t":{` + good + `}}`, 4, []string{"é😀\"\\/\b\f\n\r\t F32 [1] 0 4"}, nil},
 		{"64 axes", one(`"dtype":"U8","shape":[1` + strings.Repeat(",1", 63) + `],"data_offsets":[0,1]`), 1,

@@ -53,7 +53,7 @@ func Layout(entries []Entry, metadata map[string]string) (header []byte, refs []
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		if !writable(key) || !writable(metadata[key]) {
-			faults.Add(fault.New(fault.STHdrUTF8, "the metadata is not valid UTF-8 without NUL").At("/" + metadataKey + "/" + escapePointer(key)))
+			faults.Add(fault.New(fault.STHdrUTF8, "the metadata is not valid UTF-8 without NUL").At(metadataPlace(key)))
 		}
 	}
 	if err := faults.Err(); err != nil {

@@ -87,17 +87,16 @@ func (p *parser) readMetadata() *fault.Error {
 		if failed != nil {
 			return failed
 		}
-		place := "/" + metadataKey + "/" + escapePointer(name)
 		value, failed := p.string("a string", fault.STMetadata)
 		if failed != nil {
-			return failed.At(place)
+			return failed.At(metadataPlace(name))
 		}
 		if total += len(name) + len(value); p.limits.MetadataBytes > 0 && total > p.limits.MetadataBytes {
 			return p.fail(fault.STMetadata, at, "the metadata has more than %d bytes", p.limits.MetadataBytes).At("/" + metadataKey).
 				Fix("save the file with less metadata")
 		}
 		if _, twice := p.metadata[name]; twice {
-			p.add(p.fail(fault.STDup, at, "the key stands twice in the metadata").At(place))
+			p.add(p.fail(fault.STDup, at, "the key stands twice in the metadata").At(metadataPlace(name)))
 		}
 		p.metadata[name] = value
 		if more, failed = p.more('}'); failed != nil {
@@ -264,7 +263,7 @@ func byteSize(shape []int, d tensor.DType) (size int64, whole, fits bool) {
 	return int64(product / 8), product%8 == 0, true
 }
 
-// escapePointer escapes one token of a JSON pointer (RFC 6901).
-func escapePointer(token string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
+// metadataPlace is the JSON pointer to a member of the metadata (RFC 6901).
+func metadataPlace(key string) string {
+	return "/" + metadataKey + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

@@ -22,7 +22,7 @@ func createPrivate() (*os.File, error) {
 func sealPrivate(f *os.File) error {
 	const seals = unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
-		return fault.New(fault.IOWrite, "the private copy cannot be sealed").Wrap(err)
+		return fault.New(fault.IOWrite, "the private copy cannot be sealed").Wrap(err).Fix("use a kernel with sealed memory files")
 	}
 	return nil
 }

@@ -12,13 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/reference"
 )
 
-// Snapshot copies a file into private memory that nobody can change any more, hashing what it copies, and reads the header of the copy. What
-// happens to path from then on cannot matter: the bytes that are checked, hashed, mapped and merged are the same bytes. A symbolic link is
-// refused; to follow one, see OpenRegular and SnapshotFile.
+// Snapshot copies a file into private memory that nobody can change any more, hashing what it copies, and reads the header of the copy.
+// What happens to path from then on cannot matter: the bytes that are checked, hashed, mapped and merged are the same bytes. A symbolic
+// link is refused; to follow one, see package reference and SnapshotFile.
 func Snapshot(path string, limits Limits) (*File, error) {
-	f, err := OpenRegular(path, false)
+	f, err := reference.OpenRegular(path, false)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +27,7 @@ func Snapshot(path string, limits Limits) (*File, error) {
 	return SnapshotFile(path, f, limits)
 }
 
-// SnapshotFile is Snapshot for a descriptor from OpenRegular, which the caller keeps. The name is what errors call the file.
+// SnapshotFile is Snapshot for a descriptor from package reference, which the caller keeps. The name is what errors call the file.
 func SnapshotFile(name string, f *os.File, limits Limits) (*File, error) {
 	return snapshot(name, f, limits)
 }
@@ -40,7 +41,7 @@ type source interface {
 func snapshot(name string, src source, limits Limits) (*File, error) {
 	before, err := src.Stat()
 	if err != nil {
-		return nil, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(bare(err))
+		return nil, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	// What is plainly no safetensors file, or too large, is not worth a copy.
 	if _, err := readFrame(name, src, before.Size(), limits); err != nil {
@@ -48,7 +49,8 @@ func snapshot(name string, src source, limits Limits) (*File, error) {
 	}
 	private, err := createPrivate()
 	if err != nil {
-		return nil, fault.New(fault.IOWrite, "no private copy can be made").In(name).Wrap(bare(err))
+		return nil, fault.New(fault.IOWrite, "no private copy can be made").In(name).Wrap(reference.Bare(err)).
+			Fix("free memory, and raise the limit on open files")
 	}
 	sum, err := copyWhole(name, private, src, before)
 	if err == nil {
@@ -87,16 +89,16 @@ func copyWhole(name string, dst io.Writer, src source, before fs.FileInfo) (sum 
 		hash.Write(chunk)
 		if _, err := dst.Write(chunk); err != nil {
 			if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM) {
-				return sum, fault.New(fault.IOSpace, "no room for a private copy of %d bytes", before.Size()).In(name).Wrap(bare(err)).
+				return sum, fault.New(fault.IOSpace, "no room for a private copy of %d bytes", before.Size()).In(name).Wrap(reference.Bare(err)).
 					Fix("free memory, or give the adapter to a larger machine")
 			}
-			return sum, fault.New(fault.IOWrite, "the private copy failed at %d bytes", copied).In(name).Wrap(bare(err))
+			return sum, fault.New(fault.IOWrite, "the private copy failed at %d bytes", copied).In(name).Wrap(reference.Bare(err)).Fix("free memory")
 		}
 		copied += int64(len(chunk))
 	}
 	after, err := src.Stat()
 	if err != nil {
-		return sum, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(bare(err))
+		return sum, fault.New(fault.IORead, "its attributes cannot be read").In(name).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	if after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime()) {
 		return sum, fault.New(fault.STChanged, "the file was written to while it was read: %d bytes before, %d after",

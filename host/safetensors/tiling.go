@@ -27,21 +27,30 @@ func (p *parser) checkTiling() {
 	if p.untiled {
 		return
 	}
-	end, last := int64(0), "the start of the data"
+	end, last := int64(0), "" // last is empty only while end is 0, where nothing can overlap
 	for _, t := range p.tensors {
 		switch {
 		case t.Offset > end:
 			p.add(p.gap(fault.STHole, end, "%d bytes before this tensor, at %d, belong to no tensor", t.Offset-end, end).Of(t.Name))
 		case t.Offset < end:
-			p.add(p.gap(fault.STOverlap, t.Offset, "the tensor begins at %d, inside %s, which ends at %d", t.Offset, last, end).Of(t.Name))
+			p.add(p.gap(fault.STOverlap, t.Offset, "the tensor begins at %d, inside %s, which ends at %d", t.Offset, short(last), end).Of(t.Name))
 		}
 		if t.Offset+t.Length >= end {
-			end, last = t.Offset+t.Length, "tensor "+strconv.Quote(t.Name)
+			end, last = t.Offset+t.Length, t.Name
 		}
 	}
 	if end < p.data {
 		p.add(p.gap(fault.STTrail, end, "%d bytes follow the last tensor", p.data-end))
 	}
+}
+
+// short is a tensor's name for a message about another: a long one would be repeated in each.
+func short(name string) string {
+	const most = 200
+	if len(name) <= most {
+		return "tensor " + strconv.Quote(name)
+	}
+	return "a tensor whose name has " + strconv.Itoa(len(name)) + " bytes"
 }
 
 // gap makes a fault at an offset into the data.

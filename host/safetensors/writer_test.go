@@ -58,7 +58,8 @@ func TestLayoutRefuses(t *testing.T) {
 		{"too large together", []Entry{
 			{"a", tensor.U8, []int{math.MaxInt64 / 8}}, {"b", tensor.U8, []int{math.MaxInt64 / 8}}, {"c", tensor.U8, []int{math.MaxInt64 / 8}},
 			{"d", tensor.U8, []int{math.MaxInt64 / 8}}, {"e", tensor.U8, []int{math.MaxInt64 / 8}}, {"f", tensor.U8, []int{math.MaxInt64 / 8}},
-			{"g", tensor.U8, []int{math.MaxInt64 / 8}}, {"h", tensor.U8, []int{math.MaxInt64 / 8}}, {"i", tensor.U8, []int{8}}}, nil, fault.STOverflow},
+			{"g", tensor.U8, []int{math.MaxInt64 / 8}}, {"h", tensor.U8, []int{math.MaxInt64 / 8}}, {"i", tensor.U8, []int{8}}}, nil,
+			fault.STOverflow},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -27,7 +27,7 @@ const (
 	Shape       Status = -4 // operands that do not fit each other
 	Denied      Status = -5 // the capability was not granted
 	Quota       Status = -6 // a limit of the run is used up
-	Unsupported Status = -7 // an unknown flag or dtype
+	Unsupported Status = -7 // an unknown flag or severity, or an operand that this function does not take
 	Internal    Status = -8 // the host could not do it, for instance because a file could not be read
 	Numeric     Status = -9 // no convergence, or operands that are not finite
 )

@@ -82,10 +82,15 @@ func Project(w, u, v Tensor) (Tensor, error) {
 	return made("project", host.Project(w.handle(), u.handle(), v.handle()))
 }
 
-// newTriples takes the singular values over into the guest and drops their tensor.
+// newTriples takes the singular values over into the guest and drops their tensor; all three of them when it fails.
 func newTriples(handles [3]int32) (Triples, error) {
-	s := tensor(handles[1])
+	u, s, v := tensor(handles[0]), tensor(handles[1]), tensor(handles[2])
 	defer s.Drop()
 	values, err := s.Values()
-	return Triples{U: tensor(handles[0]), S: values, V: tensor(handles[2])}, err
+	if err != nil {
+		u.Drop()
+		v.Drop()
+		return Triples{}, err
+	}
+	return Triples{U: u, S: values, V: v}, nil
 }

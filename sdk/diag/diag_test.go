@@ -11,6 +11,7 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/sdk/diag/internal/host"
 )
 
 // sample has two targets out of order, of which a peer adapts the second, and a name longer than the first buffer tried.
@@ -165,7 +166,8 @@ func TestFailuresEndTheRun(t *testing.T) {
 			_, err := diag.MatMul(q.A(), q.B(), diag.TransposeNone)
 			return err
 		}, abi.Shape, "1 x 3 and 2 x 1"},
-		{"past the end", nil, func(run *diag.Run) error { return run.Targets()[0].A().Read64(make([]float64, 3), 1) }, abi.Range, "3 elements from 1"},
+		{"past the end", nil, func(run *diag.Run) error { return run.Targets()[0].A().Read64(make([]float64, 3), 1) }, abi.Range,
+			"3 elements from 1"},
 		{"not finite", nil, func(run *diag.Run) error {
 			m, err := diag.Put(1, 1, []float64{math.NaN()})
 			if err != nil {
@@ -187,6 +189,35 @@ func TestFailuresEndTheRun(t *testing.T) {
 				t.Errorf("the log is %q, want the error", report.Log)
 			}
 		})
+	}
+}
+
+// unreadable is a host whose tensors cannot be read. It counts those that are dropped.
+type unreadable struct {
+	host.Host
+	dropped int
+}
+
+func (u *unreadable) TensorReadF64(int32, int64, []float64) int32 { return int32(abi.Internal) }
+
+func (u *unreadable) TensorDrop(handle int32) int32 {
+	u.dropped++
+	return u.Host.TensorDrop(handle)
+}
+
+func TestTriplesThatCannotBeReadAreDropped(t *testing.T) {
+	report := diagtest.Run(t, sample(), func(run *diag.Run) error {
+		around := &unreadable{Host: host.Installed}
+		host.Installed = around
+		defer func() { host.Installed = around.Host }()
+		triples, err := run.Targets()[1].DeltaSVD()
+		if around.dropped != 3 || triples.S != nil {
+			t.Errorf("%d tensors were dropped and %v is left", around.dropped, triples)
+		}
+		return err
+	})
+	if !errors.Is(report.Err, abi.Internal) {
+		t.Error(report.Err)
 	}
 }
 

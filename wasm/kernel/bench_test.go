@@ -61,7 +61,8 @@ func BenchmarkStreams(b *testing.B) {
 	r := newRand()
 	w := storedMatrix(tensor.BF16, random(r, size, size))
 	left, right := scaled(0.01, random(r, size, rank)), scaled(0.01, random(r, size, rank))
-	d, err := kernel.NewDelta(encode(tensor.F32, right.Data...), tensor.F32, encode(tensor.F32, left.Data...), tensor.F32, rank, size, size, 2, false)
+	d, err := kernel.NewDelta(encode(tensor.F32, right.Data...), tensor.F32, encode(tensor.F32, left.Data...), tensor.F32, rank, size, size, 2,
+		false)
 	if err != nil {
 		b.Fatal(err)
 	}

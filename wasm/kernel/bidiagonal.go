@@ -33,8 +33,8 @@ func bidiagonalize(c columns) *bidiagonal {
 	return b
 }
 
-// reflectRows multiplies the rows from first on of the columns c by the reflection of v, whose first entry counts as 1. sum is scratch as long
-// as those rows.
+// reflectRows multiplies the rows from first on of the columns c by the reflection of v, whose first entry counts as 1. sum is scratch as
+// long as those rows.
 func reflectRows(c columns, first int, v []float64, tau float64, sum []float64) {
 	if tau == 0 {
 		return

@@ -50,7 +50,7 @@ func (c chain) largest(k int) []float64 {
 	for i := range values {
 		low := 0.0
 		for {
-			middle := low + (high-low)/2
+			middle := low + float64((high-low)/2)
 			if middle <= low || middle >= high || high-low <= float64(0x1p-52*high) {
 				break
 			}

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// DeltaSVD factorises scale·B·A (B is out x r, A is r x in) without forming it: QR of B and of Aᵀ, then the SVD of the core R_B R_Aᵀ. U is out x
-// rank, s descending, V is in x rank, and signs are fixed as SVD does. rank is the numerical rank, the number of singular values
+// DeltaSVD factorises scale·B·A (B is out x r, A is r x in) without forming it: QR of B and of Aᵀ, then the SVD of the core R_B R_Aᵀ. U is
+// out x rank, s descending, V is in x rank, and signs are fixed as SVD does. rank is the numerical rank, the number of singular values
 // above
 //
 //	max(out, in) · 2^-52 · |scale| · ‖B‖_F · ‖A‖_F

@@ -43,7 +43,8 @@ func checkDelta(t *testing.T, b, a *Matrix, scale float64, wantRank int) (*Matri
 
 func TestDeltaSVD(t *testing.T) {
 	r := newRand()
-	for _, c := range []struct{ out, in, rank int }{{1, 1, 1}, {1, 1, 5}, {9, 7, 1}, {40, 30, 6}, {30, 40, 6}, {12, 40, 30}, {40, 12, 30}, {5, 6, 64}} {
+	for _, c := range []struct{ out, in, rank int }{{1, 1, 1}, {1, 1, 5}, {9, 7, 1}, {40, 30, 6}, {30, 40, 6}, {12, 40, 30}, {40, 12, 30},
+		{5, 6, 64}} {
 		for _, scale := range []float64{1, 2.5, -2} {
 			t.Run(fmt.Sprintf("%dx%d r=%d s=%g", c.out, c.in, c.rank, scale), func(t *testing.T) {
 				checkDelta(t, random(r, c.out, c.rank), random(r, c.rank, c.in), scale, min(c.out, c.in, c.rank))

@@ -134,7 +134,8 @@ func TestGoldenDiagnostics(t *testing.T) {
 		}
 		delta := math.Sqrt(dot(s, s))
 		for name, got := range map[string]float64{
-			"norm_W": math.Sqrt(stats.SumSquares), "norm_dW": delta, "proj_dW": norm(projection), "proj_W": norm(base), "amplification": delta / norm(projection),
+			"norm_W": math.Sqrt(stats.SumSquares), "norm_dW": delta, "proj_dW": norm(projection), "proj_W": norm(base),
+			"amplification": delta / norm(projection),
 		} {
 			if !near(got, golden.Table7[name], 1e-10) {
 				t.Errorf("%s = %.15g, want %.15g", name, got, golden.Table7[name])
@@ -165,7 +166,8 @@ func TestGoldenDiagnostics(t *testing.T) {
 // storedMatrix stores m as dtype.
 func storedMatrix(dtype tensor.DType, m *Matrix) Stored {
 	file := encode(dtype, m.Data...)
-	return Stored{Ref: tensor.Ref{Name: "w", DType: dtype, Shape: []int{m.Rows, m.Cols}, Length: int64(len(file))}, Reader: bytes.NewReader(file)}
+	return Stored{Ref: tensor.Ref{Name: "w", DType: dtype, Shape: []int{m.Rows, m.Cols}, Length: int64(len(file))},
+		Reader: bytes.NewReader(file)}
 }
 
 // TestGoldenTinyLlama compares what metrics are made of with those of every target of every adapter.

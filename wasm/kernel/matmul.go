@@ -56,8 +56,8 @@ const (
 	depth    = 256 // how much of the inner dimension is packed at a time, so that a panel of either factor stays in the first cache
 )
 
-// packed is a right factor in tiles of tileCols columns: value (k, j) lies at [j/tileCols*tileCols*inner + k*tileCols + j%tileCols]. Missing
-// columns are zero.
+// packed is a right factor in tiles of tileCols columns: value (k, j) lies at [j/tileCols*tileCols*inner + k*tileCols + j%tileCols].
+// Missing columns are zero.
 type packed struct {
 	inner, cols int
 	data        []float64

@@ -2,8 +2,8 @@ package kernel
 
 import "fmt"
 
-// Project returns Uᵀ W V (ku x kv) in one pass over w, for u of out x ku and v of in x kv. Where transposed is set, w holds Wᵀ (in x out). NaN and
-// infinities go through.
+// Project returns Uᵀ W V (ku x kv) in one pass over w, for u of out x ku and v of in x kv. Where transposed is set, w holds Wᵀ (in x out).
+// NaN and infinities go through.
 func Project(w Rows, transposed bool, u, v *Matrix) (*Matrix, error) {
 	if err := u.check("U"); err != nil {
 		return nil, err
@@ -17,7 +17,8 @@ func Project(w Rows, transposed bool, u, v *Matrix) (*Matrix, error) {
 		left, right = v, u // Uᵀ W V = (Vᵀ Wᵀ U)ᵀ
 	}
 	if left.Rows != rows || right.Rows != cols {
-		return nil, fmt.Errorf("a stored weight of %d x %d between U of %d x %d and V of %d x %d: %w", rows, cols, u.Rows, u.Cols, v.Rows, v.Cols, ErrShape)
+		return nil, fmt.Errorf("a stored weight of %d x %d between U of %d x %d and V of %d x %d: %w", rows, cols, u.Rows, u.Cols, v.Rows, v.Cols,
+			ErrShape)
 	}
 	image, factor := NewMatrix(rows, right.Cols), pack(view{right, false})
 	err := eachBlock(w, func(first int, block *Matrix) error {

@@ -2,8 +2,8 @@ package kernel
 
 import "math"
 
-// householder is a QR factorisation of m x n, kept as its reflectors: Q = H_0 H_1 ... H_{k-1}, H_j = I - tau_j v_j v_jᵀ, k = min(m, n). Column
-// j of work holds the entries of R down to row j, and below them v_j, whose entry j is 1 and not stored.
+// householder is a QR factorisation of m x n, kept as its reflectors: Q = H_0 H_1 ... H_{k-1}, H_j = I - tau_j v_j v_jᵀ, k = min(m, n).
+// Column j of work holds the entries of R down to row j, and below them v_j, whose entry j is 1 and not stored.
 type householder struct {
 	rows int
 	work columns
@@ -20,8 +20,8 @@ func factorize(c columns, rows int) *householder {
 	return h
 }
 
-// reflector finds the reflection that turns x into a multiple of the first unit vector. It leaves that multiple in x[0] and the rest of v, whose
-// first entry is 1, in x[1:].
+// reflector finds the reflection that turns x into a multiple of the first unit vector. It leaves that multiple in x[0] and the rest of v,
+// whose first entry is 1, in x[1:].
 func reflector(x []float64) (tau float64) {
 	head, tail := x[0], x[1:]
 	squares := dot(tail, tail)

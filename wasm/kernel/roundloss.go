@@ -14,9 +14,9 @@ import (
 const lossRows = 64
 
 // RoundLoss tells what is left of the delta when it is merged into target, in one pass over w: D is the f32 delta of the merge, and
-// D' = round(f32(W)+D) - W with the merge's own rounding. w is the weight as stored, in BF16, F16 or F32; target is one of these too. Entries
-// where W, D or the rounded value is not finite are counted and left out of the sums. The sums are f64, over blocks of rows of fixed size,
-// which run in parallel, and then over blocks in order. w.Reader is read by several goroutines at once.
+// D' = round(f32(W)+D) - W with the merge's own rounding. w is the weight as stored, in BF16, F16 or F32; target is one of these too.
+// Entries where W, D or the rounded value is not finite are counted and left out of the sums. The sums are f64, over blocks of rows of
+// fixed size, which run in parallel, and then over blocks in order. w.Reader is read by several goroutines at once.
 func RoundLoss(w Stored, target tensor.DType, d *kernel.Delta) (abi.RoundLoss, error) {
 	rows, cols := w.Shape()
 	if r, c := d.Shape(); r != rows || c != cols {

@@ -14,7 +14,8 @@ import (
 
 func newDelta(t *testing.T, b, a *Matrix, scale float64, fan bool) *kernel.Delta {
 	t.Helper()
-	d, err := kernel.NewDelta(encode(tensor.F32, a.Data...), tensor.F32, encode(tensor.F32, b.Data...), tensor.F32, a.Rows, a.Cols, b.Rows, scale, fan)
+	d, err := kernel.NewDelta(encode(tensor.F32, a.Data...), tensor.F32, encode(tensor.F32, b.Data...), tensor.F32, a.Rows, a.Cols, b.Rows,
+		scale, fan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,8 @@ func TestRoundLossIntoAnotherDType(t *testing.T) {
 	d := newDelta(t, &Matrix{1, 1, []float64{1}}, &Matrix{1, 2, []float64{0, 0x1p-3}}, 1, false)
 	got, err := RoundLoss(w, tensor.BF16, d)
 	// The first entry's 2^-9 is lost to bf16 although nothing is added there.
-	want := abi.RoundLoss{Count: 2, Changed: 2, NonZero: 1, FirstOverflow: -1, Dot: 0x1p-6, DeltaSquares: 0x1p-6, RoundedSquares: 0x1p-6 + 0x1p-18, ErrorSquares: 0x1p-18}
+	want := abi.RoundLoss{Count: 2, Changed: 2, NonZero: 1, FirstOverflow: -1, Dot: 0x1p-6, DeltaSquares: 0x1p-6,
+		RoundedSquares: 0x1p-6 + 0x1p-18, ErrorSquares: 0x1p-18}
 	if err != nil || got != want {
 		t.Errorf("got  %+v, %v\nwant %+v", got, err, want)
 	}

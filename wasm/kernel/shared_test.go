@@ -42,7 +42,8 @@ func storedTensors(t testing.TB, file []byte) map[string]Stored {
 		if err := json.Unmarshal(raw, &entry); err != nil {
 			t.Fatal(err)
 		}
-		ref := tensor.Ref{Name: name, DType: entry.DType, Shape: entry.Shape, Offset: start + entry.Offsets[0], Length: entry.Offsets[1] - entry.Offsets[0]}
+		ref := tensor.Ref{Name: name, DType: entry.DType, Shape: entry.Shape, Offset: start + entry.Offsets[0],
+			Length: entry.Offsets[1] - entry.Offsets[0]}
 		tensors[name] = Stored{Ref: ref, Reader: bytes.NewReader(file)}
 	}
 	return tensors

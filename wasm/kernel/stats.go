@@ -7,8 +7,8 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// Stats looks at every value of w once. stored is the type that w's values have where they are stored: it decides what is subnormal. Sums are
-// taken row by row with four partial sums, and over rows with compensation.
+// Stats looks at every value of w once. stored is the type that w's values have where they are stored: it decides what is subnormal. Sums
+// are taken row by row with four partial sums, and over rows with compensation.
 func Stats(w Rows, stored tensor.DType) (abi.Stats, error) {
 	rows, cols := w.Shape()
 	s := abi.Stats{Count: int64(rows) * int64(cols), FirstNonFinite: -1, Min: math.Inf(1), Max: math.Inf(-1)}

@@ -13,8 +13,8 @@ const maxSweeps = 60
 // as zero.
 const negligible = 0x1p-900
 
-// SVD returns the thin factorisation m = U diag(s) Vᵀ with k = min(rows, cols): U is rows x k, s descending, V is cols x k. The first of the
-// entries of largest magnitude in each column of U is positive. One-sided Jacobi on the triangular factor of a QR gives singular values
+// SVD returns the thin factorisation m = U diag(s) Vᵀ with k = min(rows, cols): U is rows x k, s descending, V is cols x k. The first of
+// the entries of largest magnitude in each column of U is positive. One-sided Jacobi on the triangular factor of a QR gives singular values
 // with small errors relative to each of them, as far as the matrix determines them; those below 2^-450 of the largest are 0. It fails with
 // ErrNumeric where m is not finite.
 func SVD(m *Matrix) (u *Matrix, s []float64, v *Matrix, err error) {
@@ -38,8 +38,8 @@ func SVD(m *Matrix) (u *Matrix, s []float64, v *Matrix, err error) {
 	return left.matrix(m.Rows), s, right.matrix(m.Cols), nil
 }
 
-// topTall returns the k largest singular triples of c, whose columns have length rows >= len(c), and takes it over. For few of them bisection
-// on a bidiagonal form is several times faster than Jacobi, which stands by where that does not pass its test.
+// topTall returns the k largest singular triples of c, whose columns have length rows >= len(c), and takes it over. For few of them
+// bisection on a bidiagonal form is several times faster than Jacobi, which stands by where that does not pass its test.
 func topTall(c columns, rows, k int) (u columns, s []float64, v columns, err error) {
 	h := factorize(c, rows)
 	if 2*k < len(c) {
@@ -120,7 +120,7 @@ func orthogonalize(x, y, vx, vy []float64, xx, yy *float64, tolerance float64) b
 		return true
 	}
 	zeta := (*yy - *xx) / float64(2*xy)
-	t := 1 / (math.Abs(zeta) + math.Hypot(1, zeta))
+	t := 1 / (math.Abs(zeta) + hypotenuse(math.Abs(zeta)))
 	if zeta < 0 {
 		t = -t
 	}
@@ -137,6 +137,13 @@ func orthogonalize(x, y, vx, vy []float64, xx, yy *float64, tolerance float64) b
 	}
 	*yy = max(*yy, 0)
 	return true
+}
+
+// hypotenuse is sqrt(1 + x^2) for x >= 0. The library's Hypot fuses the square with the sum on some machines.
+func hypotenuse(x float64) float64 {
+	longer, shorter := max(1, x), min(1, x)
+	ratio := shorter / longer
+	return float64(longer * math.Sqrt(1+float64(ratio*ratio)))
 }
 
 // sortByNorm turns the orthogonal columns into unit columns and their norms, descending. Columns of zeros are left as they are.

@@ -19,13 +19,13 @@ const (
 	topExact = 1024
 )
 
-// TopSVD returns the k largest singular triples of the weight in w, out x in, or in x out where transposed: U is out x k, s descending, V is
-// in x k, signs as SVD fixes them. k is at most min(out, in).
+// TopSVD returns the k largest singular triples of the weight in w, out x in, or in x out where transposed: U is out x k, s descending, V
+// is in x k, signs as SVD fixes them. k is at most min(out, in).
 //
 // Where k is small against the dimensions it reads w some ten times and iterates a block Krylov space of WᵀW from a fixed start, with full
 // orthogonalisation, thick restarts and Rayleigh-Ritz values from W itself, so no squared spectrum is ever factorised, until every
-// triple meets topTolerance. Otherwise w is read into memory and factorised as a whole. Either way the result depends on w alone. It looks at
-// ctx while it reads w, and fails with ErrNumeric where w is not finite or the iteration does not converge.
+// triple meets topTolerance. Otherwise w is read into memory and factorised as a whole. Either way the result depends on w alone. It looks
+// at ctx while it reads w, and fails with ErrNumeric where w is not finite or the iteration does not converge.
 func TopSVD(ctx context.Context, w Rows, transposed bool, k int) (u *Matrix, s []float64, v *Matrix, err error) {
 	rows, cols := w.Shape()
 	if k < 1 || k > min(rows, cols) {
@@ -237,8 +237,8 @@ func (r *ritzTriples) converged(k int) bool {
 	return true
 }
 
-// restart keeps the triples as the basis, and takes them over. The block that comes next stays orthogonal to it, and the space they grow is the one
-// that an unrestarted iteration would have grown from a better start.
+// restart keeps the triples as the basis, and takes them over. The block that comes next stays orthogonal to it, and the space they grow is
+// the one that an unrestarted iteration would have grown from a better start.
 func (s *krylov) restart(r *ritzTriples) {
 	s.basis, s.image, s.gram = r.v, r.u, r.gram
 	for j, column := range s.image {

@@ -72,7 +72,8 @@ func special() map[string]*Matrix {
 	}
 	return map[string]*Matrix{
 		"tall": decaying(300, 120), "wide": decaying(120, 300), "flat": random(r, 160, 160), "low rank": lowRank, "zero": NewMatrix(130, 110),
-		"identity": identity(128), "repeated": diagonal, "huge": scaled(0x1p100, decaying(120, 110)), "tiny": scaled(0x1p-130, decaying(120, 110)),
+		"identity": identity(128), "repeated": diagonal, "huge": scaled(0x1p100, decaying(120, 110)),
+		"tiny": scaled(0x1p-130, decaying(120, 110)),
 	}
 }
 

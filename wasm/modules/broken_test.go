@@ -60,7 +60,8 @@ func TestBrokenFactorsAreFindings(t *testing.T) {
 		{"zero B", zeroB, "hygiene", "AD_ZERO AD_NO_EFFECT", 0, "factor B"},
 		{"zero B", zeroB, "amplification", "AMPLIFICATION_UNDEFINED", 4, ""},
 		{"zero B", zeroB, "similarity", "", 6, ""}, // of phi_a
-		{"overflow", overflow, "hygiene", "AD_OVERFLOW_ON_MERGE", 0, "1 of 12 merged values do not fit F32; the first at index 11 (row 2, column 3)"},
+		{"overflow", overflow, "hygiene", "AD_OVERFLOW_ON_MERGE", 0,
+			"1 of 12 merged values do not fit F32; the first at index 11 (row 2, column 3)"},
 	}
 	runner := newRunner(t)
 	for _, test := range tests {

@@ -58,7 +58,8 @@ func TestGoldenMetrics(t *testing.T) {
 			t.Run(adapter+"/"+module, func(t *testing.T) {
 				result := runner.run(t, module, sandbox.Input{Targets: targets})
 				if len(result.Metrics) != perTarget*len(want.Targets) || len(result.Findings) > 0 {
-					t.Fatalf("%d metrics, want %d for each of %d targets; findings %+v", len(result.Metrics), perTarget, len(want.Targets), result.Findings)
+					t.Fatalf("%d metrics, want %d for each of %d targets; findings %+v", len(result.Metrics), perTarget, len(want.Targets),
+						result.Findings)
 				}
 				for _, m := range result.Metrics {
 					name := targets[m.Target].Name
@@ -248,7 +249,8 @@ func decompose(t *testing.T, target sandbox.Target) sandbox.BaseSVD {
 	svd.VTo(&v)
 	s := svd.Values(nil)
 	return sandbox.BaseSVD{
-		U: source("U", target.Out, len(s), u.RawMatrix().Data), S: source("S", 1, len(s), s), V: source("V", target.In, len(s), v.RawMatrix().Data),
+		U: source("U", target.Out, len(s), u.RawMatrix().Data), S: source("S", 1, len(s), s),
+		V: source("V", target.In, len(s), v.RawMatrix().Data),
 	}
 }
 

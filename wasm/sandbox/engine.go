@@ -28,7 +28,8 @@ type Options struct {
 	Limits   abi.Limits // zero fields mean the defaults; the times are kept by whoever can kill the process
 	Input    Input
 
-	// CacheDir holds compiled code, for this module only. What lies there is executed: it must be writable by nobody else. Empty means no cache.
+	// CacheDir holds compiled code, for this module only. What lies there is executed: it must be writable by nobody else. Empty means no
+	// cache.
 	CacheDir string
 
 	// Compiled, when set, is called after compilation and before any guest code runs. An error ends the run.
@@ -159,6 +160,8 @@ func (r *run) execute(ctx context.Context, runtime wazero.Runtime, compiled waze
 		return r.outcome(ctx, abi.ExportDiagnose, err)
 	}
 	switch code := api.DecodeI32(results[0]); {
+	case ctx.Err() != nil: // the engine does not look at it when a call returns
+		return ended(ctx, abi.ExportDiagnose)
 	case code > 0:
 		return outcome{status: GuestError, code: code, text: fmt.Sprintf("%s returned %d, an error code of the module", abi.ExportDiagnose, code)}
 	case code < 0:

@@ -23,7 +23,8 @@ func source(name string, rows, cols int, values ...float64) Source {
 	for _, v := range values {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(v)))
 	}
-	return Source{Reader: bytes.NewReader(raw), Ref: tensor.Ref{Name: name, DType: tensor.F32, Shape: []int{rows, cols}, Length: int64(len(raw))}}
+	return Source{Reader: bytes.NewReader(raw), Ref: tensor.Ref{Name: name, DType: tensor.F32, Shape: []int{rows, cols},
+		Length: int64(len(raw))}}
 }
 
 // twoByThree is an adapter with one target of 2 x 3 and rank 1: W = [1 2 3; 4 5 6], B A = [1; 10] [1 0 2].
@@ -91,7 +92,8 @@ func TestHostFunctions(t *testing.T) {
 			[]float64{0, 0, float64(abi.NotFound), 0}, map[string]float64{"scale": 0.5}},
 		{"target name", []wasmtest.Step{do("target_name", 0, out, 100), do("target_name", 0, 0, 0), do("target_name", -1, 0, 0)},
 			[]float64{12, 12, -1}, nil},
-		{"peers", []wasmtest.Step{do("peer_name", 0, out, 100), do("peer_target", 0, 0, out), do("peer_target", 1, 0, out), do("peer_target", 2, 0, out),
+		{"peers", []wasmtest.Step{do("peer_name", 0, out, 100), do("peer_target", 0, 0, out), do("peer_target", 1, 0, out),
+			do("peer_target", 2, 0, out),
 			do("peer_target", 0, 1, out), read(a, 3), do("tensor_shape", w, out+512)},
 			[]float64{11, 0, -1, -1, -1, 3, float64(abi.BadHandle)}, nil},
 		{"attributes", []wasmtest.Step{do("attr", "adapter.format", out, 100), do("attr", "nothing", out, 100), do("last_error", out, 1000)},
@@ -100,15 +102,18 @@ func TestHostFunctions(t *testing.T) {
 			do("param", "unknown", out)}, []float64{0, 0, 0, 0, -1}, map[string]float64{"set": 3, "default": 7}},
 		{"tensor shape and read", []wasmtest.Step{info, do("tensor_shape", b, out+512), read(w, 6), metric("last", f64(out+1024+40)),
 			do("tensor_read_f32", w, int64(4), out, 2), do("tensor_read_f32", w, int64(5), out, 2), do("tensor_read_f32", w, int64(-1), out, 1),
-			do("tensor_read_f32", w, int64(math.MaxInt64), out, 1), do("tensor_read_f64", w, int64(6), out, 0), do("tensor_read_f64", w, int64(0), out, -1)},
+			do("tensor_read_f32", w, int64(math.MaxInt64), out, 1), do("tensor_read_f64", w, int64(6), out, 0),
+			do("tensor_read_f64", w, int64(0), out, -1)},
 			[]float64{0, 0, 6, 0, 2, -3, -3, -3, 0, -3}, map[string]float64{"last": 6}},
 		{"put and drop", []wasmtest.Step{do("tensor_put_f64", []float64{1, 2, 3, 4}, 2, 2), read(0, 4), metric("third", f64(out+1024+16)),
 			do("tensor_drop", 0), do("tensor_drop", 0), read(0, 4), do("tensor_put_f64", []float64{5}, 1, 1), do("tensor_put_f64", 0, 0, 1),
 			do("tensor_put_f64", 0, math.MaxInt32, math.MaxInt32)},
 			[]float64{0, 4, 0, 0, -2, -2, 1, -4, -6}, map[string]float64{"third": 3}},
-		{"dropped base stays dropped", []wasmtest.Step{info, do("tensor_drop", w), do("target_info", 0, out), read(w, 1)}, []float64{0, 0, 0, -2}, nil},
+		{"dropped base stays dropped", []wasmtest.Step{info, do("tensor_drop", w), do("target_info", 0, out), read(w, 1)}, []float64{0, 0, 0, -2},
+			nil},
 		{"matmul", []wasmtest.Step{info, do("matmul", b, a, 0), read(3, 6), metric("corner", f64(out+1024+40)), do("matmul", a, a, 0),
-			do("matmul", a, a, 2), do("matmul", a, w, 2), do("matmul", a, a, 4)}, []float64{0, 3, 6, 0, -4, 4, -7, -7}, map[string]float64{"corner": 20}},
+			do("matmul", a, a, 2), do("matmul", a, w, 2), do("matmul", a, a, 4)}, []float64{0, 3, 6, 0, -4, 4, -7, -7},
+			map[string]float64{"corner": 20}},
 		{"axpby", []wasmtest.Step{info, do("axpby", 2.0, a, 3.0, a), read(3, 3), metric("last", f64(out+1024+16)), do("axpby", 2.0, a, 3.0, b)},
 			[]float64{0, 3, 3, 0, -4}, map[string]float64{"last": 10}},
 		{"stats of the base", []wasmtest.Step{info, do("stats", w, out+512), metric("sum", f64(out+512+80)), do("stats", 99, out)},
@@ -119,14 +124,18 @@ func TestHostFunctions(t *testing.T) {
 		{"delta svd", []wasmtest.Step{info, do("delta_svd", b, a, 0.5, out+512), read(second, 1), metric("s", f64(out+1024)),
 			do("delta_svd", b, a, 0.0, out+512), do("delta_svd", b, b, 1.0, out+512), do("delta_svd", b, a, math.NaN(), out+512)},
 			[]float64{0, 1, 1, 0, 0, -4, -9}, map[string]float64{"s": 0.5 * math.Sqrt(101*5)}},
-		{"project", []wasmtest.Step{info, do("tensor_put_f64", []float64{1, 1}, 2, 1), do("tensor_put_f64", []float64{1, 2, 3}, 3, 1), do("project", w, 3, 4),
+		{"project", []wasmtest.Step{info, do("tensor_put_f64", []float64{1, 1}, 2, 1), do("tensor_put_f64", []float64{1, 2, 3}, 3, 1),
+			do("project", w, 3, 4),
 			read(5, 1), metric("value", f64(out+1024)), do("project", w, 4, 3)}, []float64{0, 3, 4, 5, 1, 0, -4}, map[string]float64{"value": 46}},
-		{"base svd", []wasmtest.Step{info, do("base_svd", 0, 1, out+512), read(third, 3), metric("v2", f64(out+1024+16)), do("base_svd", 0, 3, out+512),
+		{"base svd", []wasmtest.Step{info, do("base_svd", 0, 1, out+512), read(third, 3), metric("v2", f64(out+1024+16)),
+			do("base_svd", 0, 3, out+512),
 			do("base_svd", 0, 0, out), do("base_svd", 1, 1, out), do("tensor_shape", made, out)}, []float64{0, 0, 3, 0, -3, -3, -1, 0},
 			map[string]float64{"v2": 5}},
-		{"round loss", []wasmtest.Step{do("round_loss", 0, 0, out), metric("squares", f64(out+56)), do("round_loss", 0, 9, out), do("round_loss", 0, 2, out)},
+		{"round loss", []wasmtest.Step{do("round_loss", 0, 0, out), metric("squares", f64(out+56)), do("round_loss", 0, 9, out),
+			do("round_loss", 0, 2, out)},
 			[]float64{0, 0, -7, 0}, map[string]float64{"squares": 0.25 * 505}},
-		{"output", []wasmtest.Step{do("metric", 0, 0, "m", 1.0), do("metric", 0, 1, "m", 2.0), do("metric", 1, -1, "m", 2.0), do("metric", 0, 2, "m", 2.0),
+		{"output", []wasmtest.Step{do("metric", 0, 0, "m", 1.0), do("metric", 0, 1, "m", 2.0), do("metric", 1, -1, "m", 2.0),
+			do("metric", 0, 2, "m", 2.0),
 			do("grid", 0, -1, "m", 2, 1, []float64{4, 5}), do("grid", 0, -1, "n", 0, 1, 0), do("grid", 0, -1, "n", math.MaxInt32, math.MaxInt32, 0),
 			do("finding", 0, 2, "CODE", "message", "hint", 1.0, 2.0), do("finding", 0, 3, "CODE", "message", "hint", 1.0, 2.0),
 			do("finding", 5, 0, "CODE", "message", "hint", 1.0, 2.0), do("log", "text")},
@@ -157,7 +166,8 @@ func TestTransposedBaseLooksLikeAnyOther(t *testing.T) {
 		wasmtest.Do("tensor_read_f64", w, int64(0), out+512, 6), wasmtest.Do("grid", 0, -1, "whole", 2, 3, out+512),
 		wasmtest.Do("tensor_read_f32", w, int64(2), out+512, 2), wasmtest.Do("grid", 0, -1, "part", 1, 1, out+512),
 		wasmtest.Do("tensor_put_f64", []float64{1, 1}, 2, 1), wasmtest.Do("tensor_put_f64", []float64{1, 2, 3}, 3, 1),
-		wasmtest.Do("project", w, 3, 4), wasmtest.Do("tensor_read_f64", 5, int64(0), out+512, 1), wasmtest.Do("grid", 0, -1, "product", 1, 1, out+512),
+		wasmtest.Do("project", w, 3, 4), wasmtest.Do("tensor_read_f64", 5, int64(0), out+512, 1),
+		wasmtest.Do("grid", 0, -1, "product", 1, 1, out+512),
 		wasmtest.Do("stats", w, out+512), wasmtest.Do("grid", 0, -1, "stats", 1, 12, out+512),
 		wasmtest.Do("round_loss", 0, 0, out+512), wasmtest.Do("grid", 0, -1, "loss", 1, 10, out+512)))
 	plain := Run(context.Background(), o)

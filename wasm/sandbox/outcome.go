@@ -40,16 +40,22 @@ var _ error = (*outOfMemory)(nil)
 // maxErrorBytes bounds Result.Error; wazero's stack trace of 30 frames is foreign text.
 const maxErrorBytes = 4 << 10
 
+// ended is the outcome of a run whose context has ended.
+func ended(ctx context.Context, stage string) outcome {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return outcome{status: Timeout, text: "the deadline passed in " + stage}
+	}
+	return outcome{status: WorkerDied, text: "canceled in " + stage}
+}
+
 // outcome makes an error of the engine a status.
 func (r *run) outcome(ctx context.Context, stage string, err error) outcome {
 	var exit *sys.ExitError
 	var bug *guestBug
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeDeadlineExceeded:
-		return outcome{status: Timeout, text: "the deadline passed in " + stage}
-	case errors.Is(err, context.Canceled), errors.As(err, &exit) && exit.ExitCode() == sys.ExitCodeContextCanceled:
-		return outcome{status: WorkerDied, text: "canceled in " + stage}
-	case exit != nil:
+	case ctx.Err() != nil: // asked of the context: the exit codes that the engine takes for its end are a guest's to give
+		return ended(ctx, stage)
+	case errors.As(err, &exit):
 		return outcome{status: Trap, text: fmt.Sprintf("%s: the guest exited with code %d instead of returning", stage, exit.ExitCode())}
 	case errors.As(err, &bug):
 		return outcome{status: Trap, text: fmt.Sprintf("%s: %s", stage, err)}

@@ -73,7 +73,8 @@ func TestPrecheckRefuses(t *testing.T) {
 		{"shared memory", sections(wasmtest.Section(5, []byte{1, 3, 1, 1})), "threads"},
 		{"64-bit memory", sections(wasmtest.Section(5, []byte{1, 4, 1})), "memory64"},
 		{"memory maximum below minimum", changed(func(m *wasmtest.Module) { m.MinPages, m.MaxPages = 2, 1 }), "below its minimum"},
-		{"imported memory", sections(wasmtest.Section(2, slices.Concat([]byte{1}, wasmtest.Text("env"), wasmtest.Text("memory"), []byte{2, 0, 1}))), "brings its own"},
+		{"imported memory", sections(wasmtest.Section(2, slices.Concat([]byte{1}, wasmtest.Text("env"), wasmtest.Text("memory"),
+			[]byte{2, 0, 1}))), "brings its own"},
 		{"start section", sections([]byte(empty), []byte{3, 2, 1, 0}, []byte{8, 1, 0}), "start section"},
 		{"GC types", sections(wasmtest.Section(1, []byte{1, 0x4e, 0, 0})), "GC"},
 		{"tail call", body([]byte{0, 0x12, 0, wasmtest.End}), "tail call"},
@@ -91,13 +92,17 @@ func TestPrecheckRefuses(t *testing.T) {
 		{"body too long", body(slices.Concat([]byte{0}, bytes.Repeat([]byte{wasmtest.Nop}, maxBody), []byte{wasmtest.End})), "bytes of a body"},
 		{"bytes after the end", body([]byte{0, wasmtest.End, wasmtest.Nop, wasmtest.End}), "after the end"},
 		{"export twice", changed(func(m *wasmtest.Module) { m.Functions[0].Export = "diagnose" }), "there twice"},
-		{"missing exports", changed(func(m *wasmtest.Module) { m.Functions[0].Export = ""; m.Functions[1].Export = "" }), `missing export "tenon_abi_1" () -> ()`},
+		{"missing exports", changed(func(m *wasmtest.Module) { m.Functions[0].Export = ""; m.Functions[1].Export = "" }),
+			`missing export "tenon_abi_1" () -> ()`},
 		{"newer ABI", changed(func(m *wasmtest.Module) { m.Functions[0].Export = "tenon_abi_2" }), `missing export "tenon_abi_1"`},
-		{"wrong type", changed(func(m *wasmtest.Module) { m.Functions[1].Params = []byte{wasmtest.I64} }), `export "diagnose" is (i64) -> (i32), the ABI has () -> (i32)`},
+		{"wrong type", changed(func(m *wasmtest.Module) { m.Functions[1].Params = []byte{wasmtest.I64} }),
+			`export "diagnose" is (i64) -> (i32), the ABI has () -> (i32)`},
 		{"no memory", changed(func(m *wasmtest.Module) { m.NoMemory = true }), "no memory of its own"},
 		{"command", changed(func(m *wasmtest.Module) { m.Functions = append(m.Functions, wasmtest.Function{Export: "_start"}) }), "reactor"},
-		{"unknown import", wasmtest.Guest([]wasmtest.Import{{Module: "env", Name: "os_exec"}}, wasmtest.Const(0)...).Encode(), `unknown import "env"."os_exec"`},
-		{"newer function", wasmtest.Guest([]wasmtest.Import{{Module: abi.Module, Name: "teleport"}}, wasmtest.Const(0)...).Encode(), "no such function"},
+		{"unknown import", wasmtest.Guest([]wasmtest.Import{{Module: "env", Name: "os_exec"}}, wasmtest.Const(0)...).Encode(),
+			`unknown import "env"."os_exec"`},
+		{"newer function", wasmtest.Guest([]wasmtest.Import{{Module: abi.Module, Name: "teleport"}}, wasmtest.Const(0)...).Encode(),
+			"no such function"},
 		{"files", wasmtest.Guest([]wasmtest.Import{{Module: abi.WASIModule, Name: "path_open"}}, wasmtest.Const(0)...).Encode(), "path_open"},
 		{"import of another type", wasmtest.Guest([]wasmtest.Import{{Module: abi.Module, Name: "target_count", Params: []byte{wasmtest.I64}}},
 			wasmtest.Const(0)...).Encode(), "import tenon_v1.target_count is (i64) -> (), the ABI has () -> (i32)"},
@@ -113,7 +118,8 @@ func TestPrecheckRefuses(t *testing.T) {
 }
 
 func TestPrecheckTellsEverythingAtOnce(t *testing.T) {
-	m := wasmtest.Guest(append(wasmtest.Host("qr"), wasmtest.Import{Module: "env", Name: "one"}, wasmtest.Import{Module: "env", Name: "two"}), wasmtest.Const(0)...)
+	m := wasmtest.Guest(append(wasmtest.Host("qr"), wasmtest.Import{Module: "env", Name: "one"}, wasmtest.Import{Module: "env", Name: "two"}),
+		wasmtest.Const(0)...)
 	m.Functions[0].Export = ""
 	err := Precheck(m.Encode(), abi.Manifest{}, nil, abi.Limits{})
 	for _, want := range []string{"one", "two", "tenon_abi_1", `"kernels"`} {
@@ -124,7 +130,8 @@ func TestPrecheckTellsEverythingAtOnce(t *testing.T) {
 	for range maxImports - 3 {
 		m.Imports = append(m.Imports, wasmtest.Import{Module: "env", Name: "more"})
 	}
-	if err := Precheck(m.Encode(), abi.Manifest{}, nil, abi.Limits{}); err == nil || len(err.Error()) > 64<<10 || !strings.Contains(err.Error(), "and 9") {
+	if err := Precheck(m.Encode(), abi.Manifest{}, nil, abi.Limits{}); err == nil || len(err.Error()) > 64<<10 ||
+		!strings.Contains(err.Error(), "and 9") {
 		t.Errorf("a long list: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero/sys"
+
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 	"github.com/tenon-ml/tenon/wasm/sandbox/wasmtest"
@@ -70,7 +72,8 @@ func TestCapabilitiesBound(t *testing.T) {
 				t.Errorf("%s %q, %v", r.Status, r.Error, r.Metrics)
 			}
 			o.Wasm = wasmtest.Script(wasmtest.Do("round_loss", 0, 0, 0), wasmtest.Do("qr", 0, 0)).Encode()
-			if r := Run(context.Background(), o); r.Status != Denied || !strings.Contains(r.Error, "round_loss") || !strings.Contains(r.Error, "qr") {
+			if r := Run(context.Background(), o); r.Status != Denied || !strings.Contains(r.Error, "round_loss") ||
+				!strings.Contains(r.Error, "qr") {
 				t.Errorf("%s %q", r.Status, r.Error)
 			}
 		})
@@ -78,7 +81,10 @@ func TestCapabilitiesBound(t *testing.T) {
 }
 
 func TestOutcomes(t *testing.T) {
-	exit := wasmtest.Import{Module: abi.WASIModule, Name: "proc_exit", Params: []byte{wasmtest.I32}}
+	exiting := func(code uint32) wasmtest.Module {
+		exit := wasmtest.Import{Module: abi.WASIModule, Name: "proc_exit", Params: []byte{wasmtest.I32}}
+		return wasmtest.Guest([]wasmtest.Import{exit}, wasmtest.Code(wasmtest.Const(int32(code)), wasmtest.Call(0), wasmtest.Const(0))...)
+	}
 	for _, c := range []struct {
 		name   string
 		module wasmtest.Module
@@ -92,9 +98,12 @@ func TestOutcomes(t *testing.T) {
 		{"division by zero", wasmtest.Guest(nil, wasmtest.Code(wasmtest.Const(1), wasmtest.Const(0), wasmtest.I32DivS)...), Trap, "divide"},
 		{"load outside", wasmtest.Guest(nil, wasmtest.Code(wasmtest.Const(-8), wasmtest.Load32(0))...), Trap, "out of bounds"},
 		{"stack overflow", wasmtest.Overflowing(), Trap, "stack overflow"},
-		{"proc_exit", wasmtest.Guest([]wasmtest.Import{exit}, wasmtest.Code(wasmtest.Const(0), wasmtest.Call(0), wasmtest.Const(0))...), Trap, "exited with code 0"},
+		{"proc_exit", exiting(0), Trap, "exited with code 0"},
+		{"proc_exit with the engine's code for canceled", exiting(sys.ExitCodeContextCanceled), Trap, "exited with code 4294967295"},
+		{"proc_exit with the engine's code for a deadline", exiting(sys.ExitCodeDeadlineExceeded), Trap, "exited with code 4026531839"},
 		{"does not validate", wasmtest.Guest(nil, wasmtest.Float(1)...), Invalid, "does not compile"},
-		{"wasi of another type", wasmtest.Guest([]wasmtest.Import{{Module: abi.WASIModule, Name: "proc_exit"}}, wasmtest.Const(0)...), Invalid, "proc_exit"},
+		{"wasi of another type", wasmtest.Guest([]wasmtest.Import{{Module: abi.WASIModule, Name: "proc_exit"}}, wasmtest.Const(0)...), Invalid,
+			"proc_exit"},
 		{"data outside", func() wasmtest.Module {
 			m := wasmtest.Quiet()
 			m.Data = []wasmtest.Data{{Offset: 65535, Bytes: []byte("ab")}}
@@ -124,6 +133,30 @@ func TestContextEndsARunInProcess(t *testing.T) {
 				t.Errorf("%s %q", r.Status, r.Error)
 			}
 		})
+	}
+}
+
+// endingReader ends a context when it is read.
+type endingReader struct {
+	*bytes.Reader
+	end context.CancelFunc
+}
+
+func (r endingReader) ReadAt(p []byte, at int64) (int, error) {
+	r.end()
+	return r.Reader.ReadAt(p, at)
+}
+
+// TestContextThatEndedIsNoOK: the engine does not look at the context when a guest returns, so a call may succeed after its end.
+func TestContextThatEndedIsNoOK(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := options(wasmtest.Guest(wasmtest.Host("target_info", "tensor_read_f64"), wasmtest.Code(
+		wasmtest.Const(0), wasmtest.Const(64), wasmtest.Call(0), wasmtest.Drop,
+		wasmtest.Const(0), wasmtest.Load32(64), wasmtest.Const64(0), wasmtest.Const(256), wasmtest.Const(1), wasmtest.Call(1), wasmtest.Drop,
+		wasmtest.Const(0))...))
+	o.Input.Targets[0].A.Reader = endingReader{bytes.NewReader(make([]byte, 64)), cancel}
+	if r := Run(ctx, o); r.Status != WorkerDied || !strings.Contains(r.Error, "canceled") {
+		t.Errorf("%s %q", r.Status, r.Error)
 	}
 }
 

@@ -5,10 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
@@ -19,6 +22,9 @@ import (
 const (
 	sumFile  = "SHA256" // of every file of the entry, in the order of their names
 	tempName = "tmp-"
+
+	maxCacheFile  = 512 << 20 // bytes of an entry, and of one file
+	maxEntryFiles = 16        // files and directories of an entry; the engine makes two
 )
 
 // CheckCache makes dir if it is missing and reports why it cannot hold compiled modules. A Runner whose cache fails this check compiles
@@ -79,10 +85,15 @@ func publish(root, temp string, sum [32]byte) error {
 	return os.Rename(temp, filepath.Join(root, entryName(sum)))
 }
 
-// hashEntry hashes names and contents of the files of an entry. Anything that is neither a regular file nor a directory is an error.
+// hashEntry hashes names and contents of the files of an entry. Anything that is neither a regular file nor a directory is an error, and so
+// is more than the engine writes: the worker that wrote it has read a foreign module.
 func hashEntry(dir string) (string, error) {
 	h := sha256.New()
+	files, left := 0, int64(maxCacheFile)
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if files++; err == nil && files > maxEntryFiles {
+			return fmt.Errorf("%s has more than %d files", dir, maxEntryFiles)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -95,13 +106,30 @@ func hashEntry(dir string) (string, error) {
 		if err != nil || name == sumFile {
 			return err
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(h, "%d %s %d\n", len(name), filepath.ToSlash(name), len(content))
-		h.Write(content)
-		return nil
+		size, err := hashFile(h, path, filepath.ToSlash(name), left)
+		left -= size
+		return err
 	})
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// hashFile hashes the name and the content of a regular file of at most limit bytes, and returns how many it has.
+func hashFile(h hash.Hash, path, name string, limit int64) (size int64, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // should it be a pipe by now, nobody waits for its other end
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return 0, err
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > limit:
+		return 0, fmt.Errorf("%s has %d bytes, the entry may have %d more", path, info.Size(), limit)
+	}
+	fmt.Fprintf(h, "%d %s %d\n", len(name), name, info.Size())
+	size, err = io.CopyN(h, f, info.Size()) // a file that shrinks is an error
+	return size, err
 }

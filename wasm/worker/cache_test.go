@@ -2,8 +2,11 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,6 +98,46 @@ func TestCacheOfOthersIsNotUsed(t *testing.T) {
 			}
 			if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 				t.Errorf("used: %v", entries)
+			}
+		})
+	}
+}
+
+// TestEntryThatNoCompilerWrites: what a captured compiler leaves behind cannot hold up or fill the parent, which hashes it before it
+// publishes.
+func TestEntryThatNoCompilerWrites(t *testing.T) {
+	write := func(name string, size int64) error {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			return err
+		}
+		return os.Truncate(name, size)
+	}
+	for name, spoil := range map[string]func(dir string) error{
+		"a file too large": func(dir string) error { return write(filepath.Join(dir, "code"), maxCacheFile+1) },
+		"files too large together": func(dir string) error {
+			return errors.Join(write(filepath.Join(dir, "a"), maxCacheFile/2+1), write(filepath.Join(dir, "b"), maxCacheFile/2+1))
+		},
+		"too many files": func(dir string) error {
+			for i := range maxEntryFiles + 1 {
+				if err := write(filepath.Join(dir, strconv.Itoa(i)), 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"a pipe": func(dir string) error { return exec.Command("mkfifo", filepath.Join(dir, "pipe")).Run() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			temp := filepath.Join(root, "tmp-1")
+			if err := errors.Join(os.Mkdir(temp, 0o700), spoil(temp)); err != nil {
+				t.Fatal(err)
+			}
+			if err := publish(root, temp, [32]byte{}); err == nil {
+				t.Error("published")
+			}
+			if _, err := os.Lstat(filepath.Join(root, entryName([32]byte{}))); err == nil {
+				t.Error("the entry is there")
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,6 @@ import (
 // addressSpace is RLIMIT_AS with the default limits: a Go guest compiles in 2,000,000 KiB of address space and not in 1,500,000.
 const addressSpace = 3 << 30
 
-// maxCacheFile bounds what one compiled module takes on disk.
-const maxCacheFile = 512 << 20
-
 // confineForCompiling is taken before the module is read: bounded memory, no new privileges, and of all files only the module's own cache
 // directory. It returns what the kernel or this build does not offer.
 func confineForCompiling(req request) (missing []string) {
@@ -23,6 +21,9 @@ func confineForCompiling(req request) (missing []string) {
 			missing = append(missing, fmt.Sprintf("%s: %v", layer, err))
 		}
 	}
+	// Workers may use several times the memory that a machine has left. The kernel then ends the worker, not the parent that it read the
+	// weights for. Where that cannot be asked for, the worker is as confined as ever.
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	limits := req.Limits.WithDefaults()
 	space := uint64(addressSpace) + uint64(max(0, limits.GuestMemory-abi.DefaultLimits.GuestMemory)) +
 		2*uint64(max(0, limits.HostTensors-abi.DefaultLimits.HostTensors))
@@ -58,8 +59,13 @@ func confineForRunning() (missing []string) {
 	return missing
 }
 
-// limit sets a resource limit for good.
+// limit lowers a resource limit for good. One that is lower already stays: it may not be raised, and confines as well.
 func limit(resource int, value uint64) error {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(resource, &now); err != nil {
+		return err
+	}
+	value = min(value, now.Max)
 	return unix.Setrlimit(resource, &unix.Rlimit{Cur: value, Max: value})
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ const probeName = "tenon-confinement-probe"
 func probe() {
 	runtime.GOMAXPROCS(2)
 	time.Sleep(time.Nanosecond)
+	score, scoreErr := os.Open("/proc/self/oom_score_adj")
 	missing := append(confineForCompiling(request{}), confineForRunning()...)
 	for _, m := range missing {
 		fmt.Println("missing", m)
@@ -36,6 +38,10 @@ func probe() {
 	}
 	if parent, err := os.FindProcess(os.Getppid()); err == nil && parent.Signal(os.Interrupt) == nil {
 		fmt.Println("could signal its parent")
+	}
+	if scoreErr == nil {
+		adjustment, err := io.ReadAll(score)
+		fmt.Printf("out of memory: %s, %v\n", strings.TrimSpace(string(adjustment)), err)
 	}
 	// What computing needs still works: threads, memory, garbage collection.
 	sum := make(chan int)
@@ -72,6 +78,9 @@ func TestConfinementHolds(t *testing.T) {
 	}
 	if !strings.Contains(text, "computed 28") {
 		t.Errorf("a confined process cannot compute:\n%s", text)
+	}
+	if strings.Contains(text, "out of memory") && !strings.Contains(text, "out of memory: 1000, <nil>") {
+		t.Errorf("a worker is not the first to go when the machine is out of memory:\n%s", text)
 	}
 	if strings.Contains(text, "could") && !strings.Contains(text, "missing system calls") {
 		t.Errorf("a confined process is not confined:\n%s", text)

@@ -53,28 +53,66 @@ func TestLyingWorkers(t *testing.T) {
 		{"unknown member", frame(frameResult, `{"status":"trap","verdict":"pass",`+usage+`}`), sandbox.WorkerDied, "verdict"},
 		{"no JSON", frame(frameResult, `{`), sandbox.WorkerDied, "result"},
 		{"guest error 0", frame(frameResult, `{"status":"guest_error",`+usage+`}`), sandbox.WorkerDied, "code 0"},
-		{"negative usage", frame(frameResult, `{"status":"trap","usage":{"Wall":-1,"CPU":1,"Compile":1,"PeakBytes":1,"HostCalls":1}}`), sandbox.WorkerDied, "usage"},
-		{"metric of no target", frame(frameResult, `{"status":"trap","metrics":[{"t":0,"p":-1,"n":"a","v":0}],`+usage+`}`), sandbox.WorkerDied, "target 0"},
-		{"metric's name", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"A B","v":0}],`+usage+`}`), sandbox.WorkerDied, "not a metric name"},
+		{"negative usage", frame(frameResult, `{"status":"trap","usage":{"Wall":-1,"CPU":1,"Compile":1,"PeakBytes":1,"HostCalls":1}}`),
+			sandbox.WorkerDied, "usage"},
+		{"metric of no target", frame(frameResult, `{"status":"trap","metrics":[{"t":0,"p":-1,"n":"a","v":0}],`+usage+`}`), sandbox.WorkerDied,
+			"target 0"},
+		{"metric's name", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"A B","v":0}],`+usage+`}`), sandbox.WorkerDied,
+			"not a metric name"},
 		{"too many metrics", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"a","v":0},{"t":-1,"p":-1,"n":"b","v":0}],`+usage+`}`),
-			sandbox.WorkerDied, "2 metrics"},
-		{"grid's size", frame(frameResult, `{"status":"trap","grids":[{"t":-1,"p":-1,"n":"a","r":2,"c":4611686018427387904,"v":""}],`+usage+`}`), sandbox.WorkerDied, "grid"},
+			sandbox.WorkerDied, "more than 1 metrics"},
+		{"endless metrics", frame(frameResult, `{"status":"trap","metrics":[{},{},{},`), sandbox.WorkerDied, "more than 1 metrics"},
+		{"endless grids", frame(frameResult, `{"status":"trap","grids":[{},{},{},`), sandbox.WorkerDied, "more than 1 grids"},
+		{"endless findings", frame(frameResult, `{"status":"trap","findings":[{},{},{},`), sandbox.WorkerDied, "more than 2 findings"},
+		{"grid's size", frame(frameResult, `{"status":"trap","grids":[{"t":-1,"p":-1,"n":"a","r":2,"c":4611686018427387904,"v":""}],`+usage+`}`),
+			sandbox.WorkerDied, "grid"},
 		{"finding's text", frame(frameResult, `{"status":"trap","findings":[{"t":-1,"s":1,"c":"CODE","m":"a\n","h":"","v":0,"l":0}],`+usage+`}`),
 			sandbox.WorkerDied, "plain line"},
-		{"finding's severity", frame(frameResult, `{"status":"trap","findings":[{"t":-1,"s":9,"c":"CODE","m":"","h":"","v":0,"l":0}],`+usage+`}`), sandbox.WorkerDied, "severity"},
+		{"finding's severity", frame(frameResult, `{"status":"trap","findings":[{"t":-1,"s":9,"c":"CODE","m":"","h":"","v":0,"l":0}],`+usage+`}`),
+			sandbox.WorkerDied, "severity"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "worker")
 			if err := os.WriteFile(path, []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+c.script+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			limits := abi.Limits{Metrics: 1}
+			limits := abi.Limits{Metrics: 1, Findings: 2}
 			if c.want == sandbox.Timeout {
 				limits.CompileMillis, limits.RunMillis = 500, 500
 			}
 			result, _ := (&Runner{Executable: path}).Run(context.Background(), job(wasmtest.Quiet(), limits))
 			if result.Status != c.want || !strings.Contains(result.Error, c.says) {
 				t.Errorf("%s %q, want %s with %q", result.Status, result.Error, c.want, c.says)
+			}
+		})
+	}
+}
+
+// TestResultGivesEverythingOnce: the sandbox takes a metric or a grid once for each subject, so a result that repeats one is not its.
+func TestResultGivesEverythingOnce(t *testing.T) {
+	j := job(wasmtest.Quiet(), abi.Limits{})
+	j.Input.Targets = make([]sandbox.Target, 1)
+	metric, grid := sandbox.Metric{Target: 0, Peer: -1, Name: "a"},
+		sandbox.Grid{Target: 0, Peer: -1, Name: "a", Rows: 1, Cols: 1, Values: []float64{1}}
+	elsewhere := metric
+	elsewhere.Target = -1
+	for _, c := range []struct {
+		name   string
+		result sandbox.Result
+		says   string
+	}{
+		{"each once", sandbox.Result{Metrics: []sandbox.Metric{metric, elsewhere}, Grids: []sandbox.Grid{grid}}, ""},
+		{"metric twice", sandbox.Result{Metrics: []sandbox.Metric{metric, metric}}, "twice"},
+		{"grid twice", sandbox.Result{Grids: []sandbox.Grid{grid, grid}}, "twice"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.result.Status = sandbox.OK
+			body, err := encodeAnswer(c.result)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := decodeAnswer(body, j, true); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v, want an error with %q", err, c.says)
 			}
 		})
 	}

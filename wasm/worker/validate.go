@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/wasm/sandbox"
@@ -29,10 +31,12 @@ func resultLimit(l abi.Limits) int64 {
 // writes it.
 func decodeAnswer(body []byte, job Job, compiled bool) (sandbox.Result, error) {
 	var a answer
-	if err := json.Unmarshal(body, &a, json.RejectUnknownMembers(true)); err != nil {
+	limits := job.Limits.WithDefaults()
+	counts := json.WithUnmarshalers(json.JoinUnmarshalers(
+		atMost[metric](limits.Metrics, "metrics"), atMost[grid](limits.Metrics, "grids"), atMost[finding](limits.Findings, "findings")))
+	if err := json.Unmarshal(body, &a, counts, json.RejectUnknownMembers(true)); err != nil {
 		return sandbox.Result{}, fmt.Errorf("the worker's result: %w", err)
 	}
-	limits := job.Limits.WithDefaults()
 	values := 0
 	for _, g := range a.Grids {
 		values += len(g.Values) / 8
@@ -44,23 +48,23 @@ func decodeAnswer(body []byte, job Job, compiled bool) (sandbox.Result, error) {
 		return sandbox.Result{}, fmt.Errorf("the worker's result says guest_error with code %d", a.Code)
 	case !knownStatus(a.Status):
 		return sandbox.Result{}, fmt.Errorf("the worker's result has status %q", a.Status)
-	case len(a.Metrics) > limits.Metrics, len(a.Grids) > limits.Metrics, len(a.Findings) > limits.Findings, values > limits.GridValues:
-		return sandbox.Result{}, fmt.Errorf("the worker's result has %d metrics, %d grids of %d values and %d findings, beyond the limits",
-			len(a.Metrics), len(a.Grids), values, len(a.Findings))
+	case values > limits.GridValues:
+		return sandbox.Result{}, fmt.Errorf("the worker's result has grids of %d values, at most %d are accepted", values, limits.GridValues)
 	case len(a.Error) > maxError, len(a.Log) > 3*limits.LogBytes+maxNotes:
 		return sandbox.Result{}, fmt.Errorf("the worker's result has an error of %d and a log of %d bytes", len(a.Error), len(a.Log))
 	case min(a.Usage.Wall, a.Usage.CPU, a.Usage.Compile, a.Usage.PeakBytes, a.Usage.HostCalls) < 0:
 		return sandbox.Result{}, fmt.Errorf("the worker's result has usage %+v", a.Usage)
 	}
 	result := sandbox.Result{Status: a.Status, Code: a.Code, Error: sandbox.Plain(a.Error, maxError), Log: a.Log, Usage: a.Usage}
+	given := subjects{}
 	for _, m := range a.Metrics {
-		if err := checkSubject(m.Target, m.Peer, m.Name, job.Input); err != nil {
+		if err := given.check(subject{"metric", m.Target, m.Peer, m.Name}, job.Input); err != nil {
 			return sandbox.Result{}, err
 		}
 		result.Metrics = append(result.Metrics, sandbox.Metric{Target: m.Target, Peer: m.Peer, Name: m.Name, Value: m.Value.float()})
 	}
 	for _, g := range a.Grids {
-		if err := checkSubject(g.Target, g.Peer, g.Name, job.Input); err != nil {
+		if err := given.check(subject{"grid", g.Target, g.Peer, g.Name}, job.Input); err != nil {
 			return sandbox.Result{}, err
 		}
 		if g.Rows < 1 || g.Cols < 1 || g.Rows > len(g.Values) || g.Cols > len(g.Values) || g.Rows*g.Cols*8 != len(g.Values) {
@@ -83,13 +87,38 @@ func decodeAnswer(body []byte, job Job, compiled bool) (sandbox.Result, error) {
 	return result, nil
 }
 
-func checkSubject(target, peer int, name string, in sandbox.Input) error {
-	if target < int(abi.NoTarget) || target >= len(in.Targets) || peer < int(abi.NoPeer) || peer >= len(in.Peers) {
-		return fmt.Errorf("the worker's result has a metric for target %d and peer %d", target, peer)
+// atMost ends the reading of a result at the first T beyond limit: a few bytes of JSON make a struct many times as large.
+func atMost[T any](limit int, what string) *json.Unmarshalers {
+	n := 0
+	return json.UnmarshalFromFunc(func(*jsontext.Decoder, *T) error {
+		if n++; n > limit {
+			return fmt.Errorf("more than %d %s", limit, what)
+		}
+		return errors.ErrUnsupported // which means that T is read as ever
+	})
+}
+
+// subject is what a metric or a grid is known by. A guest gives each once.
+type subject struct {
+	kind         string
+	target, peer int
+	name         string
+}
+
+// subjects are those that a result has given.
+type subjects map[subject]bool
+
+func (given subjects) check(s subject, in sandbox.Input) error {
+	if s.target < int(abi.NoTarget) || s.target >= len(in.Targets) || s.peer < int(abi.NoPeer) || s.peer >= len(in.Peers) {
+		return fmt.Errorf("the worker's result has a %s for target %d and peer %d", s.kind, s.target, s.peer)
 	}
-	if err := sandbox.ValidMetric(name); err != nil {
+	if err := sandbox.ValidMetric(s.name); err != nil {
 		return fmt.Errorf("the worker's result: %w", err)
 	}
+	if given[s] {
+		return fmt.Errorf("the worker's result has %s %s of target %d and peer %d twice", s.kind, s.name, s.target, s.peer)
+	}
+	given[s] = true
 	return nil
 }
 

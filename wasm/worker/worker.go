@@ -117,7 +117,8 @@ func (r *Runner) slot(ctx context.Context) (release func(), err error) {
 
 // attempt runs one worker from start to end. broken is true when the module could not be loaded from a warm cache, where it had compiled
 // before.
-func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File) (result sandbox.Result, confinement string, broken bool) {
+func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File) (result sandbox.Result, confinement string,
+	broken bool) {
 	// The kernel kills the worker when the thread that started it ends (Pdeathsig), and a thread ends with a goroutine that stayed locked to
 	// it. Nobody else can be locked to this one while we are.
 	runtime.LockOSThread()

@@ -93,7 +93,8 @@ func TestHostileGuestsEnd(t *testing.T) {
 		{"a million metrics", wasmtest.Measuring(1_000_000), abi.Limits{RunMillis: 60_000}, sandbox.GuestError, "990000"},
 		{"_initialize loops", func() wasmtest.Module {
 			m := wasmtest.Quiet()
-			m.Functions = append(m.Functions, wasmtest.Function{Export: "_initialize", Code: wasmtest.Code(wasmtest.Loop(), wasmtest.Br(0), wasmtest.End)})
+			m.Functions = append(m.Functions, wasmtest.Function{Export: "_initialize",
+				Code: wasmtest.Code(wasmtest.Loop(), wasmtest.Br(0), wasmtest.End)})
 			return m
 		}(), soon, sandbox.Timeout, "running"},
 	} {
@@ -139,7 +140,8 @@ func reading() wasmtest.Module {
 	m := wasmtest.Guest(wasmtest.Host("target_info", "tensor_read_f64", "metric"), wasmtest.Code(
 		wasmtest.Const(0), wasmtest.Const(64), wasmtest.Call(0), wasmtest.Drop,
 		wasmtest.Const(0), wasmtest.Load32(64), wasmtest.Const64(5), wasmtest.Const(256), wasmtest.Const(1), wasmtest.Call(1), wasmtest.Drop,
-		wasmtest.Const(0), wasmtest.Const(-1), wasmtest.Const(0), wasmtest.Const(1), wasmtest.Const(256), wasmtest.LoadFloat(0), wasmtest.Call(2))...)
+		wasmtest.Const(0), wasmtest.Const(-1), wasmtest.Const(0), wasmtest.Const(1), wasmtest.Const(256), wasmtest.LoadFloat(0),
+		wasmtest.Call(2))...)
 	m.Data = []wasmtest.Data{{Bytes: []byte("x")}}
 	return m
 }
@@ -163,13 +165,15 @@ func TestFilesTravelToTheWorker(t *testing.T) {
 			Length: int64(rows * cols * 4)}}
 	}
 	j := job(reading(), abi.Limits{})
-	j.Input = sandbox.Input{Targets: []sandbox.Target{{Name: "w", A: ref(2, 4, 16), B: ref(4, 2, 48), Rank: 2, In: 4, Out: 4, Scale: math.NaN()}}}
+	j.Input = sandbox.Input{Targets: []sandbox.Target{{Name: "w", A: ref(2, 4, 16), B: ref(4, 2, 48), Rank: 2, In: 4, Out: 4,
+		Scale: math.NaN()}}}
 	result, _ := new(Runner).Run(context.Background(), j)
 	if result.Status != sandbox.OK || len(result.Metrics) != 1 || result.Metrics[0].Value != 9 {
 		t.Fatalf("%+v", result)
 	}
 	j.Input.Targets[0].B.Reader = strings.NewReader("")
-	if result, _ = new(Runner).Run(context.Background(), j); result.Status != sandbox.WorkerDied || !strings.Contains(result.Error, "open file") {
+	if result, _ = new(Runner).Run(context.Background(), j); result.Status != sandbox.WorkerDied ||
+		!strings.Contains(result.Error, "open file") {
 		t.Errorf("a reader that is no file: %+v", result)
 	}
 	j.Input.Targets[0].B = ref(5, 2, 48)

@@ -26,6 +26,7 @@ type fake struct {
 type held struct {
 	matrix Matrix
 	dtype  abi.DType
+	base   bool // a weight of the base
 	live   bool
 }
 
@@ -88,12 +89,13 @@ func (f *fake) hold(t Target, own bool) (abi.TargetInfo, error) {
 			info.BaseDType = abi.DTypeF32
 		}
 		info.Base = f.add(t.Base, info.BaseDType)
+		f.tensors[info.Base].base = true
 	}
 	return info, nil
 }
 
 func (f *fake) add(m Matrix, dtype abi.DType) int32 {
-	f.tensors = append(f.tensors, held{m, dtype, true})
+	f.tensors = append(f.tensors, held{matrix: m, dtype: dtype, live: true})
 	return int32(len(f.tensors) - 1)
 }
 

@@ -6,18 +6,27 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 )
 
-// operands gives the matrices behind handles, or else the status to return: every kernel needs the capability and live handles.
-func (f *fake) operands(handles ...int32) ([]Matrix, int32) {
+// operand gives the matrix behind a handle, or else the status to return: every kernel needs the capability and live handles.
+func (f *fake) operand(handle int32) (Matrix, int32) {
 	if !f.granted(abi.CapKernels) {
-		return nil, f.denied(abi.CapKernels)
+		return Matrix{}, f.denied(abi.CapKernels)
 	}
+	t, status := f.tensor(handle)
+	return t.matrix, status
+}
+
+// operands is operand for several handles, none of which may be a weight of the base: a real host never holds one as a whole.
+func (f *fake) operands(handles ...int32) ([]Matrix, int32) {
 	var out []Matrix
 	for _, handle := range handles {
-		t, status := f.tensor(handle)
+		m, status := f.operand(handle)
 		if status < 0 {
 			return nil, status
 		}
-		out = append(out, t.matrix)
+		if f.tensors[handle].base {
+			return nil, f.fail(abi.Unsupported, "a weight of the base is an operand of project and stats only")
+		}
+		out = append(out, m)
 	}
 	return out, 0
 }
@@ -64,11 +73,11 @@ func (f *fake) Axpby(alpha float64, x int32, beta float64, y int32) int32 {
 }
 
 func (f *fake) Stats(handle int32, out *[abi.StatsSize]byte) int32 {
-	m, status := f.operands(handle)
+	m, status := f.operand(handle)
 	if status < 0 {
 		return status
 	}
-	s := stats(m[0], f.tensors[handle].dtype)
+	s := stats(m, f.tensors[handle].dtype)
 	copy(out[:], s.Append(nil))
 	return 0
 }
@@ -123,17 +132,21 @@ func (f *fake) DeltaSVD(b, a int32, scale float64, out *[3]int32) int32 {
 }
 
 func (f *fake) Project(w, u, v int32) int32 {
-	m, status := f.operands(w, u, v)
+	weight, status := f.operand(w)
 	if status < 0 {
 		return status
 	}
-	if m[1].Rows != m[0].Rows {
-		return f.shapes(m[1], m[0])
+	m, status := f.operands(u, v)
+	if status < 0 {
+		return status
 	}
-	if m[2].Rows != m[0].Cols {
-		return f.shapes(m[0], m[2])
+	if m[0].Rows != weight.Rows {
+		return f.shapes(m[0], weight)
 	}
-	return f.add(m[1].transposed().times(m[0]).times(m[2]), abi.DTypeF64)
+	if m[1].Rows != weight.Cols {
+		return f.shapes(weight, m[1])
+	}
+	return f.add(m[0].transposed().times(weight).times(m[1]), abi.DTypeF64)
 }
 
 // base gives the target's W, or else the status to return.
@@ -175,7 +188,7 @@ func (f *fake) RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int3
 	if dtype == 0 {
 		dtype = int32(f.infos[target].BaseDType)
 	}
-	if dtype < int32(abi.DTypeF16) || dtype > int32(abi.DTypeF64) {
+	if dtype < int32(abi.DTypeF16) || dtype > int32(abi.DTypeF32) {
 		return f.fail(abi.Unsupported, "dtype %d", dtype)
 	}
 	t := f.adapter.Targets[target]

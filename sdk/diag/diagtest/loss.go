@@ -22,23 +22,23 @@ func round(x float64, dtype abi.DType) float64 {
 
 func isFinite(x float64) bool { return x-x == 0 }
 
-// roundLoss is abi.RoundLoss, from the dense delta. Entries where W or the delta is not finite count and change nothing else.
+// roundLoss is abi.RoundLoss, from the dense delta. Entries where W, the delta or what they round to is not finite are in no sum.
 func roundLoss(w, b, a Matrix, scale float64, dtype abi.DType) abi.RoundLoss {
 	delta := b.times(a)
 	loss := abi.RoundLoss{Count: int64(len(w.Values)), FirstOverflow: -1}
 	for i, x := range w.Values {
 		d := scale * delta.Values[i]
-		if !isFinite(x) || !isFinite(d) {
-			continue
-		}
 		merged := round(x+d, dtype)
 		if d != 0 {
 			loss.NonZero++
 		}
-		if merged != x {
+		if merged != x && (!math.IsNaN(merged) || !math.IsNaN(x)) {
 			loss.Changed++
 		} else if d != 0 {
 			loss.Lost++
+		}
+		if !isFinite(x) || !isFinite(d) {
+			continue
 		}
 		if !isFinite(merged) {
 			loss.Overflow++
@@ -59,7 +59,7 @@ func roundLoss(w, b, a Matrix, scale float64, dtype abi.DType) abi.RoundLoss {
 // stats is abi.Stats of m, whose elements are stored as dtype.
 func stats(m Matrix, dtype abi.DType) abi.Stats {
 	out := abi.Stats{Count: int64(len(m.Values)), FirstNonFinite: -1, Min: math.Inf(1), Max: math.Inf(-1)}
-	smallest := map[abi.DType]float64{abi.DTypeF16: 0x1p-14, abi.DTypeBF16: 0x1p-126, abi.DTypeF32: 0x1p-126}[dtype]
+	smallest := map[abi.DType]float64{abi.DTypeF16: 0x1p-14, abi.DTypeBF16: 0x1p-126, abi.DTypeF32: 0x1p-126, abi.DTypeF64: 0x1p-1022}[dtype]
 	rowZeros, colZeros := make([]int, m.Rows), make([]int, m.Cols)
 	for i, v := range m.Values {
 		switch {

@@ -34,7 +34,8 @@ func measure(target diag.Target) error {
 	}
 	delta, err := target.DeltaSVD()
 	if errors.Is(err, abi.Numeric) {
-		undefined(target, diag.Warn, "delta W has no singular value decomposition: "+err.Error(), "see the findings of hygiene for this weight", 0)
+		undefined(target, diag.Warn, "delta W has no singular value decomposition: "+err.Error(),
+			"see the findings of hygiene for this weight", 0)
 		return nil
 	}
 	if err != nil {
@@ -56,15 +57,21 @@ func measure(target diag.Target) error {
 		return err
 	}
 	top, err := target.BaseSVD(k)
-	if err != nil {
+	switch {
+	case errors.Is(err, abi.Range): // the host computes so many for no adapter
+		target.Finding(diag.Info, "BASE_SVD_LIMIT",
+			"the delta has more directions than singular vectors of W are computed, so projection_norm_base is left out",
+			"compress the adapter to a smaller rank", float64(k), 0)
+	case err != nil:
 		return err
+	default:
+		top.Drop()
+		target.Metric("projection_norm_base", norm(top.S))
 	}
-	top.Drop()
 	// The root mean square of the norm of U' W V over random U and V: exact for every W.
 	random := baseNorm * float64(k) / math.Sqrt(float64(target.Out)*float64(target.In))
 	target.Metric("projection_norm", projected)
 	target.Metric("projection_norm_random", random)
-	target.Metric("projection_norm_base", norm(top.S))
 	target.Metric("amplification", deltaNorm/projected)
 	target.Metric("amplification_random", deltaNorm/random)
 	target.Metric("alignment_lift", projected/random)

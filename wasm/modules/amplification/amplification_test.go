@@ -68,7 +68,8 @@ func TestByHand(t *testing.T) {
 	}{
 		{"along the top direction", first, whole, nil},
 		{"the numerical rank counts, not the configured one", twice, whole, nil},
-		{"delta zero", zeroB, map[string]float64{"rank": 0, "delta_norm": 0, "base_norm": w, "norm_ratio": 0}, []string{"AMPLIFICATION_UNDEFINED w"}},
+		{"delta zero", zeroB, map[string]float64{"rank": 0, "delta_norm": 0, "base_norm": w, "norm_ratio": 0},
+			[]string{"AMPLIFICATION_UNDEFINED w"}},
 		{"base zero", zeroW, map[string]float64{
 			"rank": 1, "delta_norm": 3, "base_norm": 0, "norm_ratio": math.Inf(1), "projection_norm": 0, "projection_norm_random": 0,
 			"projection_norm_base": 0, "amplification": math.Inf(1), "amplification_random": math.Inf(1), "alignment_lift": math.NaN(),
