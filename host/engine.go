@@ -33,67 +33,70 @@ func (s *Serving) Models() []server.Model {
 		ID: s.name, Root: s.base.Ref, Digest: merge.DigestString(s.base.Digest), Generation: server.GenerationName(nil), Created: s.started.Unix(),
 	}}
 	for name, a := range s.live {
-		g := a.current()
-		models = append(models, server.Model{
-			ID: name, Root: g.checked.Report.Adapter.Ref, Parent: s.name, Digest: g.checked.Report.Adapter.Digest,
-			Generation: merge.DigestString(g.staged.Plan.Digest), Verdict: g.checked.Report.Verdict, Created: g.loaded.Unix(), History: len(a.history) - 1,
-		})
+		models = append(models, s.model(name, a))
 	}
 	slices.SortFunc(models[1:], func(a, b server.Model) int { return strings.Compare(a.ID, b.ID) })
 	return models
 }
 
-// Generate starts a request against an alias, "" for the base, and returns once the backend has bound it to a generation. A backend that is
-// coming back is waited for as long as the context allows. A request that had not begun when its backend died is sent again; one that
-// had begun fails, since part of its text may have been read.
+// model describes an alias.
+func (s *Serving) model(name string, a *alias) server.Model {
+	g := a.current()
+	return server.Model{
+		ID: name, Root: g.checked.Report.Adapter.Ref, Parent: s.name, Digest: g.checked.Report.Adapter.Digest,
+		Generation: merge.DigestString(g.digest()), Verdict: g.checked.Report.Verdict, Created: g.loaded.Unix(), History: len(a.history) - 1,
+	}
+}
+
+// Generate starts a request against an alias, "" for the base, and returns once the backend has bound it to a generation. A request that had
+// not begun when its backend died is sent again; one that had begun fails, since part of its text may have been read.
 func (s *Serving) Generate(ctx context.Context, request *backendpb.GenerateRequest) (server.Stream, error) {
 	if request.Alias != "" {
 		if _, ok := s.generation(request.Alias); !ok {
 			return nil, s.unknown(request.Alias)
 		}
 	}
-	for attempt := 1; ; attempt++ {
-		stream, err := s.admit(ctx, request)
-		if err == nil {
-			return stream, nil
-		}
-		if !backend.Unavailable(err) || attempt == admissions {
-			return nil, generateFault(err)
-		}
-		select {
-		case <-time.After(admissionPause):
-		case <-ctx.Done():
-			return nil, generateFault(err)
-		}
+	var stream *generationStream
+	err := s.ask(ctx, func(client backendpb.BackendClient) (err error) {
+		stream, err = admit(ctx, client, request)
+		return err
+	})
+	if request.Alias != "" && (errors.Is(err, errUnbound) || status.Code(err) == codes.NotFound) {
+		return nil, s.unknown(request.Alias) // it was unloaded while the request waited, or is being loaded
 	}
+	if err != nil {
+		return nil, backendFault(err)
+	}
+	return stream, nil
 }
 
-const (
-	admissions     = 4                      // how often a request is sent that no backend lived to begin
-	admissionPause = 100 * time.Millisecond // in which a death is noticed
-)
+// errUnbound is a request that came to the base because its alias means nothing any more. The base's text is no answer to it.
+var errUnbound = errors.New("the alias means nothing any more")
 
 // admit sends a request and waits for its first event.
-func (s *Serving) admit(ctx context.Context, request *backendpb.GenerateRequest) (*generationStream, error) {
-	client, err := s.supervisor.Client(ctx)
-	if err != nil {
-		return nil, err
-	}
+func admit(ctx context.Context, client backendpb.BackendClient, request *backendpb.GenerateRequest) (*generationStream, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	stream, err := client.Generate(ctx, request)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	first, err := stream.Recv()
+	if admitted := first.GetAdmitted(); err == nil && request.Alias != "" && admitted != nil && len(admitted.Generation) == 0 {
+		err = errUnbound
+	}
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	return &generationStream{stream, first}, nil
+	return &generationStream{Backend_GenerateClient: stream, first: first, cancel: cancel}, nil
 }
 
 // generationStream gives the event that was waited for, then the others, and speaks the language of faults.
 type generationStream struct {
 	backendpb.Backend_GenerateClient
-	first *backendpb.GenerateEvent
+	first  *backendpb.GenerateEvent
+	cancel context.CancelFunc
 }
 
 func (s *generationStream) Recv() (*backendpb.GenerateEvent, error) {
@@ -102,11 +105,14 @@ func (s *generationStream) Recv() (*backendpb.GenerateEvent, error) {
 		return event, nil
 	}
 	event, err := s.Backend_GenerateClient.Recv()
-	return event, generateFault(err)
+	if err != nil {
+		s.cancel()
+	}
+	return event, backendFault(err)
 }
 
-// generateFault says what a failed generation means to whoever asked. io.EOF stays what it is.
-func generateFault(err error) error {
+// backendFault says what a failed call of the backend means to whoever asked. io.EOF stays what it is.
+func backendFault(err error) error {
 	if err == nil || errors.Is(err, io.EOF) || len(fault.All(err)) > 0 {
 		return err
 	}

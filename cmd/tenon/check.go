@@ -24,10 +24,12 @@ func (c *command) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check ADAPTER --base MODEL",
 		Short: "Run the diagnostics on an adapter and let the policy decide",
-		Long: `Check reads an adapter, accounts for each of its tensors against the base, runs the policy's
-diagnostics in sandboxes, and prints a verdict. It writes no weights.
+		Long: `Check reads an adapter, accounts for each of its tensors against the base, runs
+the policy's diagnostics in sandboxes, and prints a verdict. It writes no
+weights.
 
-Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell, 4 inconclusive.`,
+Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
+4 inconclusive.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := errors.Join(need("base", baseRef), oneOf("fail-on", failOn, "warn", "deny"), oneOf("output", format, formats...)); err != nil {
@@ -63,10 +65,10 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell, 4 inconc
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&baseRef, "base", "", "base checkpoint: a directory in Hugging Face layout")
-	flags.StringArrayVar(&with, "with", nil, "adapter to compare with; repeat for several")
-	flags.StringVarP(&format, "output", "o", "text", "format on stdout: "+strings.Join(formats, ", "))
-	flags.StringArrayVar(&reports, "report", nil, "also write a report, as FORMAT=PATH; repeat for several")
+	flags.StringVar(&baseRef, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
+	flags.StringArrayVar(&with, "with", nil, "`ADAPTER` to compare with; repeat for several")
+	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
+	flags.StringArrayVar(&reports, "report", nil, "also write a report, as `FORMAT=PATH`; repeat for several")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
 	return cmd
 }

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +31,13 @@ type client struct {
 	http http.Client
 }
 
-func newClient(url string) *client {
-	return &client{url: strings.TrimRight(url, "/"), http: http.Client{Timeout: 10 * time.Minute}}
+// newClient checks that address is one that can be asked.
+func newClient(address string) (*client, error) {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
+		return nil, fault.New(fault.UsageFlag, "--server %q is not a URL", address).Fix("for instance http://%s", defaultListen)
+	}
+	return &client{url: strings.TrimRight(address, "/"), http: http.Client{Timeout: 10 * time.Minute}}, nil
 }
 
 // failure is the OpenAI-shaped error of an answer. Report comes with a refused load.
@@ -54,13 +61,20 @@ func (c *client) call(ctx context.Context, path string, in, out any) (*failure, 
 	}
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
 	if err != nil {
-		return nil, fault.New(fault.UsageFlag, "--server %q is not a URL", c.url).Wrap(err)
+		return nil, err
 	}
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
+		if ctx.Err() != nil && in != nil {
+			return nil, errAsked
+		}
+		var failed *url.Error
+		if errors.As(err, &failed) {
+			err = failed.Err // the rest of it is in the message already
+		}
 		return nil, fault.New(fault.ServerDown, "no server answers at %s", c.url).Wrap(err).Fix("start one: tenon serve")
 	}
 	defer response.Body.Close()
@@ -111,9 +125,15 @@ func (c *client) complete(ctx context.Context, model, prompt string) (string, er
 
 // remote is a client command: the flag that names the server, and a body.
 func remote(cmd *cobra.Command, body func(context.Context, *client, []string) error) *cobra.Command {
-	var url string
-	cmd.Flags().StringVar(&url, "server", "http://"+defaultListen, "address of the running server")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return body(cmd.Context(), newClient(url), args) }
+	var address string
+	cmd.Flags().StringVar(&address, "server", "http://"+defaultListen, "`URL` of the running server")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		server, err := newClient(address)
+		if err != nil {
+			return err
+		}
+		return body(cmd.Context(), server, args)
+	}
 	return cmd
 }
 
@@ -170,7 +190,7 @@ func (c *command) rollback() *cobra.Command {
 		} else if failed != nil {
 			return failed.refusal()
 		}
-		_, err := fmt.Fprintf(c.stdout, "%s is %s again\n", report.Escape(args[0]), report.Escape(now.Generation))
+		_, err := fmt.Fprintf(c.stdout, "%s is generation %s again\n", report.Escape(args[0]), shortDigest(now.Generation))
 		return err
 	})
 }
@@ -202,7 +222,7 @@ func (c *command) ps() *cobra.Command {
 		}
 		return table.Flush()
 	})
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "format on stdout: "+strings.Join(formats, ", "))
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
 	return cmd
 }
 

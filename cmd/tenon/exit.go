@@ -25,6 +25,9 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
+// errAsked is an interruption after a server was asked to change something.
+var errAsked = errors.New("the server was asked and may have done it: see tenon ps")
+
 // exitCode is what the process ends with after err; what nobody has printed yet goes to stderr.
 func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	var done exitError
@@ -33,6 +36,9 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 		return exitOK
 	case errors.As(err, &done):
 		return int(done)
+	case errors.Is(err, errAsked):
+		fmt.Fprintf(stderr, "tenon: interrupted; %v\n", err)
+		return exitInterrupted
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "tenon: interrupted; nothing was changed")
 		return exitInterrupted

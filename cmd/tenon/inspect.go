@@ -20,8 +20,9 @@ func (c *command) inspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect ADAPTER",
 		Short: "Say what is in an adapter, without a base",
-		Long: `Inspect lists an adapter's tensors, ranks and scales, and everything that would keep it from
-being merged. It needs no base and decides nothing: an adapter with problems is still an answer.`,
+		Long: `Inspect lists an adapter's tensors, ranks and scales, and everything that would
+keep it from being merged. It needs no base and decides nothing: an adapter with
+problems is still an answer.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := oneOf("output", format, formats...); err != nil {
@@ -38,7 +39,7 @@ being merged. It needs no base and decides nothing: an adapter with problems is 
 			return c.printInspection(view)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "format on stdout: "+strings.Join(formats, ", "))
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
 	return cmd
 }
 
@@ -95,13 +96,13 @@ func problems(list fault.List) []inspectionProblem {
 }
 
 func (c *command) printInspection(in inspection) error {
-	fmt.Fprintf(c.stdout, "adapter     %s\nformat      %s\ndigest      %s\ntrained on  %s\nrank        %s\nscale       %s\nparameters  %d in %d tensors\n\n",
-		report.Escape(in.Ref), in.Format, in.Digest, report.Escape(in.Base), join(in.Rank), join(in.Scale), in.Parameters, len(in.Tensors))
+	fmt.Fprintf(c.stdout, "adapter  %s\nformat   %s\ndigest   %s\nbase     %s, it says\nrank     %s\nscale    %s\nweights  %s parameters in %d tensors\n\n",
+		report.Escape(in.Ref), in.Format, in.Digest, report.Escape(in.Base), join(in.Rank), join(in.Scale), report.Count(in.Parameters), len(in.Tensors))
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "MODULE\tPART\tDTYPE\tSHAPE")
 	for _, t := range in.Tensors {
 		module := t.Module
-		if module == "" {
+		if module == "" || t.Part == "parameter" { // of which a module can have several
 			module = t.Name
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", report.Escape(module), report.Escape(t.Part), t.DType, strings.Trim(fmt.Sprint(t.Shape), "[]"))
@@ -118,7 +119,7 @@ func (c *command) printInspection(in inspection) error {
 		}
 		fmt.Fprintf(c.stdout, "\n%s\n", list.title)
 		for _, p := range list.items {
-			writeWrapped(c.stdout, "  "+p.Code+"  ", strings.TrimSpace(p.Place+" "+p.Cause), 80)
+			writeWrapped(c.stdout, "  "+p.Code+"  ", strings.TrimPrefix(p.Place+": "+p.Cause, ": "), 80)
 			if p.Hint != "" {
 				writeWrapped(c.stdout, "    ", p.Hint, 80)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,13 @@ func (c *command) merge() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "merge ADAPTER[@SCALE] --base MODEL --out DIR",
 		Short: "Check an adapter and write the merged checkpoint, with a receipt",
-		Long: `Merge checks an adapter and, when the gate is open, writes W' = W + s B A into a new checkpoint
-directory with the base's shards, dtypes and other files, and a receipt that tenon verify holds
-every byte against. The directory appears complete and verified, or not at all.
+		Long: `Merge checks an adapter and, when the gate is open, writes W' = W + s B A into a
+new checkpoint directory with the base's shards, dtypes and other files, and a
+receipt that tenon verify holds every byte against. The directory appears
+complete and verified, or not at all.
 
-SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it.`,
+SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it, and
+is what the gate judges.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := errors.Join(need("base", request.Base), need("out", request.Out), oneOf("backend", backendName, "cpu"),
@@ -54,14 +57,14 @@ SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&request.Base, "base", "", "base checkpoint: a directory in Hugging Face layout")
-	flags.StringVar(&request.Out, "out", "", "directory to write; must not exist")
-	flags.StringArrayVar(&request.With, "with", nil, "adapter to compare with in the check; repeat for several")
+	flags.StringVar(&request.Base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
+	flags.StringVar(&request.Out, "out", "", "`DIR` to write; must not exist")
+	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
 	flags.StringVar(&backendName, "backend", "cpu", "what computes: cpu")
 	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
 	flags.BoolVar(&noCheck, "no-check", false, "merge without diagnostics; needs --reason, which the receipt records")
-	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden")
+	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden, as `TEXT`")
 	return cmd
 }
 
@@ -75,7 +78,7 @@ func overrideReason(noCheck bool, reason string) error {
 	return nil
 }
 
-// splitScale cuts "ADAPTER@SCALE". A path may hold an @ of its own: only a number after the last one is a scale.
+// splitScale cuts "ADAPTER@SCALE". A path may hold an @ of its own, where a slash follows: what follows the last one otherwise is a scale.
 func splitScale(arg string) (ref string, scale float64, err error) {
 	at := strings.LastIndexByte(arg, '@')
 	if at < 0 || strings.ContainsRune(arg[at:], '/') {
@@ -100,8 +103,9 @@ func (c *command) printReceipt(r *merge.Receipt, out string) error {
 	if r.Gate.Override != "" {
 		verdict = "not checked: " + r.Gate.Override
 	}
-	_, err := fmt.Fprintf(c.stdout, "merged      %s\nverdict     %s\ntensors     %d merged, %d copied, %d entries changed\ngeneration  %s\ncontent     %s\nverify      tenon verify %s\n",
-		report.Escape(out), report.Escape(verdict), merged, len(r.Tensors)-merged, changed, r.Generation, r.Content, report.Escape(out))
+	_, err := fmt.Fprintf(c.stdout, "merged   %s\nverdict  %s\ntensors  %d merged, %d copied, %s entries changed\ncontent  %s\nreceipt  %s\n",
+		report.Escape(out), report.Escape(verdict), merged, len(r.Tensors)-merged, report.Count(changed), r.Content,
+		report.Escape(filepath.Join(out, merge.ReceiptName)))
 	return err
 }
 
@@ -115,8 +119,8 @@ func (c *command) verify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.stdout, "intact      %s\nfiles       %d\ntensors     %d\ngeneration  %s\nbase        %s\n",
-				report.Escape(args[0]), len(r.Files), len(r.Tensors), r.Generation, r.Base.Digest)
+			_, err = fmt.Fprintf(c.stdout, "intact   %s\nfiles    %d\ntensors  %d\ncontent  %s\nbase     %s\n",
+				report.Escape(args[0]), len(r.Files), len(r.Tensors), r.Content, r.Base.Digest)
 			return err
 		},
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,7 @@ type command struct {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the first signal asks, a second one is not caught
 	c := &command{stdout: stdout, stderr: stderr}
 	root := c.root()
 	root.SetArgs(args)
@@ -40,7 +42,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "tenon",
-		Short:                      "Check LoRA adapters before they are merged, merge them exactly, serve them without downtime",
+		Short:                      "Check LoRA adapters, merge them exactly, serve them without downtime",
 		SilenceUsage:               true,
 		SilenceErrors:              true,
 		SuggestionsMinimumDistance: 2,
@@ -51,10 +53,11 @@ func (c *command) root() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.policy, "policy", "", "policy file that decides (default: the built-in one, see tenon policy show)")
-	flags.StringVar(&c.cacheDir, "cache-dir", "", "folder for what can be computed again (default: tenon in the user's cache folder)")
+	flags.StringVar(&c.policy, "policy", "", "policy `FILE` that decides (default: the built-in one, see tenon policy show)")
+	flags.StringVar(&c.cacheDir, "cache-dir", "", "`DIR` for what can be computed again (default: tenon in the user's cache folder)")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print the result and errors, nothing else")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", "Flags.FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.UsageFlag, "%v", err).Fix("see tenon --help")
 	})

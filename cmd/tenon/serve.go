@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,11 +39,11 @@ func (c *command) serve() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.base, "base", "", "base checkpoint: a directory in Hugging Face layout")
-	flags.StringVar(&o.name, "name", "", "what clients call the base (default: the directory's name)")
-	flags.StringArrayVar(&o.adapters, "adapter", nil, "adapter to gate and load at start, as NAME=REF; repeat for several")
-	flags.StringVar(&o.listen, "listen", defaultListen, "address to listen on; loopback only, since there is no authentication")
-	flags.StringVar(&o.try, "try", "", "complete this prompt with the base and with each adapter, and print both")
+	flags.StringVar(&o.base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
+	flags.StringVar(&o.name, "name", "", "what clients call the base, `NAME` (default: the directory's name)")
+	flags.StringArrayVar(&o.adapters, "adapter", nil, "adapter to gate and load at start, as `NAME=REF`; repeat for several")
+	flags.StringVar(&o.listen, "listen", defaultListen, "`HOST:PORT` to listen on; loopback only, since there is no authentication")
+	flags.StringVar(&o.try, "try", "", "complete `PROMPT` with the base and with each adapter, and print both")
 	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving")
 	return cmd
 }
@@ -55,7 +56,10 @@ type serveOptions struct {
 
 // loopbackOnly refuses to offer a server without authentication to a network.
 func loopbackOnly(listen string) error {
-	name, _, err := net.SplitHostPort(listen)
+	name, port, err := net.SplitHostPort(listen)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
 	if err != nil {
 		return fault.New(fault.UsageFlag, "--listen %q is not HOST:PORT", listen).Wrap(err)
 	}
@@ -78,6 +82,10 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	adapters, err := namedAdapters(o.adapters)
+	if err != nil {
+		return err
+	}
 	if o.name == "" {
 		if o.name, err = baseName(o.base); err != nil {
 			return err
@@ -89,12 +97,9 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	}
 	defer func() { err = errors.Join(err, serving.Stop(context.WithoutCancel(ctx))) }()
 	var names []string
-	for _, adapter := range o.adapters {
-		name, ref, ok := strings.Cut(adapter, "=")
-		if !ok {
-			return fault.New(fault.UsageFlag, "--adapter %q is not NAME=REF", adapter)
-		}
-		r, err := serving.Load(ctx, name, ref)
+	for _, adapter := range adapters {
+		name := adapter.name
+		r, err := serving.Load(ctx, name, adapter.ref)
 		if err != nil {
 			return err
 		}
@@ -144,7 +149,25 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	return nil
 }
 
-// baseName is what a base is called when nobody said: the name of its directory, or of the one above where that is just "base".
+// namedAdapter is one --adapter.
+type namedAdapter struct{ name, ref string }
+
+func namedAdapters(values []string) ([]namedAdapter, error) {
+	var adapters []namedAdapter
+	for _, value := range values {
+		name, ref, ok := strings.Cut(value, "=")
+		if !ok || name == "" || ref == "" {
+			return nil, fault.New(fault.UsageFlag, "--adapter %q is not NAME=REF", value).Fix("for instance --adapter restaurant=examples/restaurant/adapter")
+		}
+		if slices.ContainsFunc(adapters, func(a namedAdapter) bool { return a.name == name }) {
+			return nil, fault.New(fault.UsageFlag, "--adapter gives %q twice", name).Fix("give each adapter a name of its own")
+		}
+		adapters = append(adapters, namedAdapter{name, ref})
+	}
+	return adapters, nil
+}
+
+// baseName is what a base is called when nobody said: the name of its directory.
 func baseName(ref string) (string, error) {
 	dir, err := filepath.Abs(strings.TrimPrefix(ref, "file://"))
 	if err != nil {
@@ -160,8 +183,12 @@ func (c *command) tryPrompt(ctx context.Context, url, prompt string, models []st
 	for _, model := range models {
 		width = max(width, len(model))
 	}
+	server, err := newClient(url)
+	if err != nil {
+		return err
+	}
 	for _, model := range models {
-		text, err := newClient(url).complete(ctx, model, prompt)
+		text, err := server.complete(ctx, model, prompt)
 		if err != nil {
 			return err
 		}
@@ -170,19 +197,8 @@ func (c *command) tryPrompt(ctx context.Context, url, prompt string, models []st
 	return nil
 }
 
-// writeWrapped prints text after a label, folded at words to width columns, continued under its own start.
+// writeWrapped prints foreign text after a label, folded to width columns and continued under its own start.
 func writeWrapped(w io.Writer, label, text string, width int) {
-	line, indent := report.Escape(label), strings.Repeat(" ", len(label))
-	column, first := len(label), true
-	for _, word := range strings.Fields(report.Escape(text)) {
-		if !first && column+1+len(word) > width {
-			fmt.Fprintln(w, line)
-			line, column, first = indent, len(indent), true
-		}
-		if !first {
-			line, column = line+" ", column+1
-		}
-		line, column, first = line+word, column+len(word), false
-	}
-	fmt.Fprintln(w, line)
+	text = strings.Join(strings.Fields(report.Escape(text)), " ")
+	fmt.Fprintln(w, strings.Join(report.Wrap(report.Escape(label), text, width), "\n"))
 }

@@ -86,7 +86,7 @@ func (p *page) modules(modules []Module) {
 	partial := false
 	for i, m := range modules {
 		rows[i] = []string{Escape(m.ID), Escape(m.Version), Escape(m.Status), milliseconds(m.Usage.WallMs), milliseconds(m.Usage.CompileMs),
-			bytesText(m.Usage.PeakBytes), thousands(max(m.Usage.HostCalls, 0))}
+			bytesText(m.Usage.PeakBytes), Count(max(m.Usage.HostCalls, 0))}
 		partial = partial || m.Sandbox == "partial"
 	}
 	p.grid("lllrrrr", []string{"module", "version", "status", "time", "compile", "memory", "host calls"}, rows, true)

@@ -84,15 +84,23 @@ func (p *page) line(text string) {
 	p.WriteString(strings.TrimRight(text, " ") + "\n")
 }
 
-// paragraph wraps text under first, a prefix of the first line; the lines after it are indented as far as first is wide.
+// paragraph wraps text under first.
 func (p *page) paragraph(first, text string) {
-	indent := lipgloss.Width(first)
-	for i, line := range strings.Split(lipgloss.Wrap(text, max(p.width-indent, 16), "/"), "\n") {
-		if i > 0 {
-			first = strings.Repeat(" ", indent)
-		}
-		p.line(first + strings.TrimLeft(line, " "))
+	for _, line := range Wrap(first, text, p.width) {
+		p.line(line)
 	}
+}
+
+// Wrap folds text to lines of width cells. The first begins with first, the others are indented as far as that is wide. What has no space
+// in it is cut, behind a slash where there is one.
+func Wrap(first, text string, width int) []string {
+	indent := lipgloss.Width(first)
+	lines := strings.Split(lipgloss.Wrap(text, max(width-indent, 16), "/"), "\n")
+	for i, line := range lines {
+		lines[i] = first + strings.TrimLeft(line, " ")
+		first = strings.Repeat(" ", indent)
+	}
+	return lines
 }
 
 // section begins a titled part.
@@ -200,11 +208,11 @@ func parameters(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return thousands(n) + " parameters"
+	return Count(n) + " parameters"
 }
 
-// thousands writes n with a comma between groups of three digits. n is not negative.
-func thousands(n int64) string {
+// Count writes n with a comma between groups of three digits. n is not negative.
+func Count(n int64) string {
 	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0; i -= 3 {
 		text = text[:i] + "," + text[i:]

@@ -1,0 +1,129 @@
+package host
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+)
+
+// restart kills the backend and waits until its successor knows what the table says.
+func restart(t *testing.T, s *Serving) {
+	t.Helper()
+	before := s.restarts.Load()
+	if err := syscall.Kill(s.supervisor.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for s.restarts.Load() == before {
+		runtime.Gosched()
+	}
+	if _, err := s.supervisor.Client(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBackendDiesBeforeActivation kills the backend when a generation is staged and not live: its successor was told what the table said
+// before, and must be told the rest.
+func TestBackendDiesBeforeActivation(t *testing.T) {
+	s := serveFast(t)
+	load(t, s, "restaurant", filepath.Join(restaurant, "adapter"))
+	first := greedy(t, s, "restaurant")
+	checked, err := s.host.Check(t.Context(), s.base, otherAdapter(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := s.stage(t.Context(), "restaurant", checked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restart(t, s)
+	if err := s.commit(t.Context(), "restaurant", g); err != nil {
+		t.Fatal(err)
+	}
+	if got := greedy(t, s, "restaurant"); slices.Equal(got, first) {
+		t.Error("the load was acknowledged, and the generation before it is served")
+	}
+	restart(t, s)
+	if _, err := s.Rollback(t.Context(), "restaurant"); err != nil {
+		t.Fatal(err)
+	}
+	if got := greedy(t, s, "restaurant"); !slices.Equal(got, first) {
+		t.Errorf("after the rollback it says %v, want %v", got, first)
+	}
+}
+
+// TestUnloadedWhileWaiting unloads an alias with a request in the queue: the base's text is no answer to it.
+func TestUnloadedWhileWaiting(t *testing.T) {
+	s := serveFast(t)
+	load(t, s, "restaurant", filepath.Join(restaurant, "adapter"))
+	ctx, release := context.WithCancel(t.Context())
+	defer release()
+	for range runtime.GOMAXPROCS(0) { // as many as the backend writes at a time
+		if _, err := s.Generate(ctx, &backendpb.GenerateRequest{Prompt: probePrompt, MaxTokens: 490, Logprobs: -1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := collect(t.Context(), s, "restaurant")
+		answer <- err
+	}()
+	for s.Status().Waiting == 0 {
+		runtime.Gosched()
+	}
+	if err := s.Unload(t.Context(), "restaurant"); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := <-answer; len(fault.All(err)) == 0 || fault.All(err)[0].Code != fault.IONotFound {
+		t.Errorf("the request ended with %v, want %s", err, fault.IONotFound)
+	}
+}
+
+// TestAdapterLimit loads more names than can be live.
+func TestAdapterLimit(t *testing.T) {
+	s := serveFast(t)
+	ref := filepath.Join(restaurant, "adapter")
+	for i := range maxAdapters {
+		load(t, s, "a"+strconv.Itoa(i), ref)
+	}
+	if _, err := s.Load(t.Context(), "more", ref); len(fault.All(err)) == 0 || fault.All(err)[0].Code != fault.IOSpace {
+		t.Errorf("one more than the limit: %v, want %s", err, fault.IOSpace)
+	}
+	load(t, s, "a0", otherAdapter(t)) // a name that is live is not one more
+	if err := s.Unload(t.Context(), "a1"); err != nil {
+		t.Fatal(err)
+	}
+	load(t, s, "more", ref)
+}
+
+// TestScaleIsJudged merges at a scale that is not the adapter's own: the verdict is about what is written.
+func TestScaleIsJudged(t *testing.T) {
+	h := newHost(t, Options{})
+	request := MergeRequest{Adapter: filepath.Join(restaurant, "adapter"), Base: filepath.Join(restaurant, "base"), Out: filepath.Join(t.TempDir(), "out")}
+	ratio := map[float64]float64{}
+	for _, request.Scale = range []float64{0.25, 1e38} {
+		request.Out += "x"
+		_, r, err := h.Merge(t.Context(), request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := 2 * request.Scale; len(r.Adapter.Scale) != 1 || float64(r.Adapter.Scale[0]) != want {
+			t.Errorf("scale %v: the report is about %v, want %v", request.Scale, r.Adapter.Scale, want)
+		}
+		for _, m := range r.Metrics {
+			if m.Name == "norm_ratio" {
+				ratio[request.Scale] = max(ratio[request.Scale], float64(m.Value))
+			}
+		}
+	}
+	if !(ratio[1e38] > 1e37*ratio[0.25]) {
+		t.Errorf("the largest change is %v times its weight at 1e38, and %v at 0.25", ratio[1e38], ratio[0.25])
+	}
+}
