@@ -109,7 +109,7 @@ func (c Code) Class() Class {
 	switch {
 	case strings.HasPrefix(string(c), "IO_"):
 		return Operational
-	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid:
+	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == MergeExists, c == MergeScale, c == ADName:
 		return Usage
 	case c == ModuleFailed:
 		return Inconclusive

@@ -53,6 +53,9 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	r := g.begin(s.Binding.Adapter, s.Binding.Base)
 	r.Coverage = s.Binding.Coverage
 	r.Findings = append(r.Findings, notes(s.Binding.Notes)...)
+	for _, peer := range s.Peers {
+		r.Peers = append(r.Peers, report.Peer{Ref: peer.Adapter.Ref, Digest: digest(peer.Adapter.Digest)})
+	}
 
 	runs := g.schedule()
 	vectors, err := g.baseVectors(ctx, s.Binding, runs)

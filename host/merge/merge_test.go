@@ -352,7 +352,7 @@ func TestPlanRefusesScales(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, scale := range []float64{0, math.NaN(), math.Inf(1)} {
-		if _, err := merge.NewPlan(binding, scale); fault.ClassOf(err) != fault.Rejected {
+		if _, err := merge.NewPlan(binding, scale); fault.ClassOf(err) != fault.Usage {
 			t.Errorf("scale %v: %v", scale, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -76,8 +77,11 @@ func leadsTo(files []ReceiptFile, dir string) bool {
 func verifyFile(ctx context.Context, root *os.Root, dir string, want ReceiptFile, tensors []ReceiptTensor) error {
 	path := filepath.Join(dir, want.Name)
 	f, err := root.OpenFile(want.Name, os.O_RDONLY|nonBlock, 0)
-	if err != nil {
-		return fault.New(fault.DigestBad, "a file of the receipt is missing").In(path).Wrap(err).Fix("merge again")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fault.New(fault.DigestBad, "a file of the receipt is missing").In(path).Fix("merge again")
+	case err != nil: // a symbolic link that leads out of the directory, or no permission
+		return fault.New(fault.DigestBad, "a file of the receipt cannot be opened").In(path).Wrap(err).Fix("merge again")
 	}
 	defer f.Close()
 	info, err := f.Stat()

@@ -51,6 +51,7 @@ type Report struct {
 	Verdict       Verdict   `json:"verdict"`
 	Adapter       Adapter   `json:"adapter"`
 	Base          Base      `json:"base"`
+	Peers         []Peer    `json:"peers"`
 	Policy        Policy    `json:"policy"`
 	Coverage      Coverage  `json:"coverage"`
 	Modules       []Module  `json:"modules"`
@@ -75,6 +76,12 @@ type Base struct {
 	Digest     string `json:"digest"`
 	DType      string `json:"dtype"` // of most of its bytes
 	Parameters int64  `json:"parameters"`
+}
+
+// Peer is an adapter the subject was compared with; metrics and grids name it by its digest.
+type Peer struct {
+	Ref    string `json:"ref"`
+	Digest string `json:"digest"`
 }
 
 // Policy is what decided.

@@ -43,6 +43,7 @@ func fullReport() *Report {
 		SchemaVersion: SchemaVersion, Verdict: WarnVerdict,
 		Adapter: Adapter{Ref: "examples/restaurant/adapter", Format: "peft", Digest: digest("3f"[:1]), Rank: []int{16}, Scale: []Number{2}, Parameters: 638976},
 		Base:    Base{Ref: "examples/restaurant/base", Digest: digest("b"), DType: "BF16", Parameters: 2828736},
+		Peers:   []Peer{{Ref: "adapters/e2e-all-r8/", Digest: digest("e")}},
 		Policy:  Policy{Name: "default", Digest: digest("d")},
 		Modules: []Module{
 			{ID: "amplification", Version: "1.0.0", SHA256: strings.Repeat("a", 64), Status: "ok", Sandbox: "full",

@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,8 +98,15 @@ func groupTargets(metrics []Metric) []*group {
 	return groups.ordered
 }
 
-// groupPeers gathers the metrics about a comparison by the adapter compared with.
-func groupPeers(metrics []Metric) []*group {
+// groupPeers gathers the metrics about a comparison by the adapter compared with, and calls it by the last part of its reference, or by its
+// digest where that names two.
+func groupPeers(metrics []Metric, peers []Peer) []*group {
+	names, times := map[string]string{}, map[string]int{}
+	for _, p := range peers {
+		name := path.Base(strings.TrimRight(p.Ref, "/"))
+		names[p.Digest] = name
+		times[name]++
+	}
 	groups := newGroups()
 	for _, m := range metrics {
 		if m.With != "" && m.Target != "" {
@@ -107,6 +115,9 @@ func groupPeers(metrics []Metric) []*group {
 	}
 	for _, g := range groups.ordered {
 		g.label = shorten(Escape(strings.TrimPrefix(g.key, "sha256:")), 13)
+		if name := names[g.key]; name != "" && times[name] == 1 {
+			g.label = shorten(Escape(name), 24)
+		}
 	}
 	return groups.ordered
 }

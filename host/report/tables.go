@@ -119,8 +119,8 @@ func (p *page) deltas(metrics []Metric) {
 }
 
 // similarity writes, for each adapter compared with, how much the two share.
-func (p *page) similarity(metrics []Metric) {
-	peers := groupPeers(metrics)
+func (p *page) similarity(metrics []Metric, compared []Peer) {
+	peers := groupPeers(metrics, compared)
 	if len(peers) == 0 {
 		return
 	}

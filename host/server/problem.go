@@ -99,6 +99,8 @@ func toAPI(err error) *apiError {
 		e.status = http.StatusNotFound
 	case fault.ADName:
 		e.status = http.StatusBadRequest
+	case fault.IOFileType: // of the path the client gave
+		e.status = http.StatusUnprocessableEntity
 	default:
 		switch fault.ClassOf(err) {
 		case fault.Usage:
