@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := bin
-MODULES := hygiene amplification similarity
+MODULES := hygiene amplification spectrum similarity
 WASM    := $(foreach m,$(MODULES),wasm/modules/$(m)/$(m).wasm)
 GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -41,7 +41,7 @@ fuzz: guests ## run every fuzz target for FUZZTIME each
 bench: guests ## run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
-lint: guests ## gofmt and go vet, for Linux and macOS
+lint: guests ## gofmt and go vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
 	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag ./wasm/modules/...

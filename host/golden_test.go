@@ -63,7 +63,7 @@ func openBase(t *testing.T, path string) *base.Base {
 	return b
 }
 
-// TestGoldenAdapters holds every adapter of the golden file against it: the report's metrics to 1e-6, every merged tensor to the byte,
+// TestGoldenAdapters holds every adapter of the golden file against it: the report's metrics to 1e-9, every merged tensor to the byte,
 // greedy ids of base and merged model, and the NLL of a sentence.
 func TestGoldenAdapters(t *testing.T) {
 	dir := shared(t, "models/tiny-llama")
@@ -83,6 +83,9 @@ func TestGoldenAdapters(t *testing.T) {
 	}
 	for name, adapter := range want.Adapters {
 		t.Run(name, func(t *testing.T) {
+			if raceRun && name != "e2e-all-r16" {
+				t.Skip("under the race detector one adapter is enough: the numbers are compared without it")
+			}
 			r, err := serving.Load(t.Context(), name, filepath.Join(dir, "adapters", name))
 			if err != nil {
 				t.Fatal(err)
@@ -109,13 +112,13 @@ func TestGoldenAdapters(t *testing.T) {
 						continue // of a diagnostic that is not built in yet
 					}
 					compared++
-					if math.Abs(got-value) > 1e-6*math.Abs(value) {
+					if !(math.Abs(got-value) <= 1e-9*math.Abs(value)) {
 						t.Errorf("%s %s = %.12g, want %.12g", target, metric, got, value)
 					}
 				}
 			}
-			if want := 10 * len(adapter.Targets); compared != want {
-				t.Errorf("%d metrics compared, want the ten of Table 7 for each target: %d", compared, want)
+			if want := 16 * len(adapter.Targets); compared != want {
+				t.Errorf("%d metrics compared, want the ten of Table 7 and six of the spectrum for each target: %d", compared, want)
 			}
 			for i, text := range adapter.Greedy {
 				checkGreedy(t, serving, name, want.Prompts[i], text)

@@ -44,13 +44,17 @@ func shared(t *testing.T, path string) string {
 	return full
 }
 
+// raceRun tells that the Makefile runs these tests under the race detector, which makes the backend twenty times slower, and gives an ordinary
+// build of tenon to be the sandbox worker.
+var raceRun = os.Getenv("TENON_TEST_WORKER") != ""
+
 func newHost(t *testing.T, o Options) *Host {
 	t.Helper()
 	if o.CacheDir == "" {
 		o.CacheDir = cacheDir
 	}
-	if path := os.Getenv("TENON_TEST_WORKER"); path != "" && o.Runner == nil { // an ordinary build, see the Makefile
-		o.Runner = &worker.Runner{Executable: path, CacheDir: filepath.Join(o.CacheDir, "wasm")}
+	if raceRun && o.Runner == nil {
+		o.Runner = &worker.Runner{Executable: os.Getenv("TENON_TEST_WORKER"), CacheDir: filepath.Join(o.CacheDir, "wasm")}
 	}
 	h, err := New(o)
 	if err != nil {

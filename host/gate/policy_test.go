@@ -30,7 +30,7 @@ func mustPolicy(t *testing.T, text string) *Policy {
 
 func TestDefaultPolicy(t *testing.T) {
 	p := DefaultPolicy()
-	if p.Name != "default" || len(p.Modules) != 3 || len(p.rules) == 0 {
+	if p.Name != "default" || len(p.Modules) != 4 || len(p.rules) == 0 {
 		t.Errorf("the default policy is %q with %d modules and %d rules", p.Name, len(p.Modules), len(p.rules))
 	}
 	edited := DefaultPolicyYAML()

@@ -52,6 +52,8 @@ func fullReport() *Report {
 				Usage: Usage{WallMs: 48.1, CPUMs: 47, CompileMs: 31, PeakBytes: 2 << 20, HostCalls: 421}},
 			{ID: "similarity", Version: "1.0.0", SHA256: strings.Repeat("c", 64), Status: "timeout", Sandbox: "partial",
 				Error: "killed at its deadline of 10 s", Usage: Usage{WallMs: 10000, CPUMs: 9980, CompileMs: 33, PeakBytes: 3 << 20, HostCalls: 99821}},
+			{ID: "spectrum", Version: "1.0.0", SHA256: strings.Repeat("d", 64), Status: "ok", Sandbox: "full",
+				Usage: Usage{WallMs: 61.7, CPUMs: 60, CompileMs: 32, PeakBytes: 2 << 20, HostCalls: 632}},
 		},
 		Findings: []Finding{
 			{Code: "DELTA_EXCEEDS_WEIGHT", Severity: Warn, Module: "policy", Target: "model.layers.4.self_attn.q_proj.weight",
@@ -72,6 +74,13 @@ func fullReport() *Report {
 				{Name: "amplification_random", Value: Number(4.5 + step*2)}, {Name: "alignment_lift", Value: Number(1 + step/10)},
 			} {
 				m.Module, m.Target = "amplification", target
+				r.Metrics = append(r.Metrics, m)
+			}
+			for _, m := range []Metric{
+				{Name: "effective_rank", Value: Number(6.1 + step*0.7)}, {Name: "energy_rank_90", Value: Number(3 + layer)},
+				{Name: "energy_rank_99", Value: Number(9 + layer)}, {Name: "concentration", Value: Number(0.7 - step/12)},
+			} {
+				m.Module, m.Target = "spectrum", target
 				r.Metrics = append(r.Metrics, m)
 			}
 			for _, m := range []Metric{
@@ -260,7 +269,7 @@ func TestGroupLabelsTellKindsApart(t *testing.T) {
 		metrics = append(metrics, Metric{Target: target, Name: "norm_ratio", Value: 1})
 	}
 	var got []string
-	for _, g := range groupTargets(metrics) {
+	for _, g := range groupTargets(metrics, deltaColumns) {
 		got = append(got, fmt.Sprint(g.label, len(g.targets)))
 	}
 	if want := "attn.c_proj2 mlp.c_proj1 c_attn1"; strings.Join(got, " ") != want {

@@ -82,15 +82,13 @@ func median(sorted []float64) float64 {
 	return sorted[n/2-1]/2 + sorted[n/2]/2
 }
 
-// deltaMetrics are the names summarised by kind of weight.
-var deltaMetrics = []string{"rank", "norm_ratio", "amplification", "amplification_random", "alignment_lift"}
-
-// groupTargets gathers the metrics about the adapter itself by kind of weight: targets whose names differ in numbers only are of one kind.
-// The groups are in the order of their first target.
-func groupTargets(metrics []Metric) []*group {
+// groupTargets gathers what the columns show of the adapter itself by kind of weight: targets whose names differ in numbers only are of
+// one kind. The groups are in the order of their first target.
+func groupTargets(metrics []Metric, columns []column) []*group {
 	groups := newGroups()
 	for _, m := range metrics {
-		if m.With == "" && m.Target != "" && slices.Contains(deltaMetrics, m.Name) {
+		shown := slices.ContainsFunc(columns, func(c column) bool { return c.metric == m.Name })
+		if m.With == "" && m.Target != "" && shown {
 			groups.of(kind(m.Target)).add(m)
 		}
 	}

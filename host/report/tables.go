@@ -100,22 +100,45 @@ func (p *page) modules(modules []Module) {
 	}
 }
 
+// deltaColumns are what amplification tells of each kind of weight.
+var deltaColumns = []column{
+	{header: "rank", metric: "rank", number: whole},
+	{header: "‖ΔW‖/‖W‖", metric: "norm_ratio", ranged: true},
+	{header: "amplif.", metric: "amplification"},
+	{header: "random", metric: "amplification_random"},
+	{header: "lift", metric: "alignment_lift", ranged: true},
+}
+
 // deltas writes what the adapter does to each kind of weight: medians over the layers, with the range where it fits.
 func (p *page) deltas(metrics []Metric) {
-	groups := groupTargets(metrics)
+	groups := groupTargets(metrics, deltaColumns)
 	if len(groups) == 0 {
 		return
 	}
 	p.section("Change by kind of weight", "median over the layers (least–most)")
-	p.ranged("targets", groups, []column{
-		{header: "rank", metric: "rank", number: whole},
-		{header: "‖ΔW‖/‖W‖", metric: "norm_ratio", ranged: true},
-		{header: "amplif.", metric: "amplification"},
-		{header: "random", metric: "amplification_random"},
-		{header: "lift", metric: "alignment_lift", ranged: true},
-	})
+	p.ranged("targets", groups, deltaColumns)
 	p.paragraph(indent, p.paint(faint, "amplif. is ‖ΔW‖/‖UᵀWV‖; random is what directions without meaning would give; "+
 		"lift is random/amplif., and about 1 means that ΔW picks no direction of W on purpose"))
+}
+
+// spectrumColumns are what spectrum tells of each kind of weight.
+var spectrumColumns = []column{
+	{header: "eff. rank", metric: "effective_rank", ranged: true},
+	{header: "90 %", metric: "energy_rank_90", number: whole},
+	{header: "99 %", metric: "energy_rank_99", number: whole},
+	{header: "top", metric: "concentration", number: share, ranged: true},
+}
+
+// spectra writes over how many directions each kind of weight changes.
+func (p *page) spectra(metrics []Metric) {
+	groups := groupTargets(metrics, spectrumColumns)
+	if len(groups) == 0 {
+		return
+	}
+	p.section("Directions by kind of weight", "median over the layers (least–most)")
+	p.ranged("targets", groups, spectrumColumns)
+	p.paragraph(indent, p.paint(faint, "eff. rank is the exponential of the entropy of ΔW's singular values; 90 % and 99 % are how "+
+		"many directions hold so much of its energy ‖ΔW‖², and top is the share of the largest"))
 }
 
 // similarity writes, for each adapter compared with, how much the two share.

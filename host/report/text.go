@@ -25,6 +25,7 @@ func Text(w io.Writer, r *Report, opts TextOptions) error {
 	p.header(r)
 	p.modules(r.Modules)
 	p.deltas(r.Metrics)
+	p.spectra(r.Metrics)
 	p.similarity(r.Metrics, r.Peers)
 	p.findings(r.Findings)
 	if _, err := io.WriteString(w, p.String()); err != nil {

@@ -53,12 +53,15 @@ func TestBrokenFactorsAreFindings(t *testing.T) {
 	}{
 		{"healthy", func(_, _, _ []float64) {}, "hygiene", "", 0, ""},
 		{"healthy", func(_, _, _ []float64) {}, "amplification", "", 10, ""},
+		{"healthy", func(_, _, _ []float64) {}, "spectrum", "", 8, ""},
 		{"healthy", func(_, _, _ []float64) {}, "similarity", "NEAR_DUPLICATE", 19, ""},
 		{"NaN at the end of A", nan, "hygiene", "AD_NONFINITE", 0, "index 7 (row 1, column 3)"},
 		{"NaN at the end of A", nan, "amplification", "AMPLIFICATION_UNDEFINED", 0, ""},
+		{"NaN at the end of A", nan, "spectrum", "SPECTRUM_UNDEFINED", 0, "A has NaN at (1, 3)"},
 		{"NaN at the end of A", nan, "similarity", "SIMILARITY_UNDEFINED", 0, ""},
 		{"zero B", zeroB, "hygiene", "AD_ZERO AD_NO_EFFECT", 0, "factor B"},
 		{"zero B", zeroB, "amplification", "AMPLIFICATION_UNDEFINED", 4, ""},
+		{"zero B", zeroB, "spectrum", "SPECTRUM_UNDEFINED", 0, "delta W is zero"},
 		{"zero B", zeroB, "similarity", "", 6, ""}, // of phi_a
 		{"overflow", overflow, "hygiene", "AD_OVERFLOW_ON_MERGE", 0,
 			"1 of 12 merged values do not fit F32; the first at index 11 (row 2, column 3)"},

@@ -22,7 +22,7 @@ func TestBuiltin(t *testing.T) {
 			t.Errorf("%s has %d bytes, which is more than a guest needs: did fmt or encoding/json get in?", module.Manifest.ID, size)
 		}
 	}
-	if got := strings.Join(ids, " "); got != "amplification hygiene similarity" {
+	if got := strings.Join(ids, " "); got != "amplification hygiene similarity spectrum" {
 		t.Errorf("modules are %s", got)
 	}
 }

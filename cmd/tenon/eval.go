@@ -1,0 +1,109 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/spf13/cobra"
+
+	"github.com/tenon-ml/tenon/host/evaluation"
+	"github.com/tenon-ml/tenon/host/fault"
+)
+
+func (c *command) eval() *cobra.Command {
+	var predictions, references, nist, format string
+	var names []string
+	var all []string
+	for _, m := range evaluation.Metrics() {
+		all = append(all, string(m))
+	}
+	cmd := &cobra.Command{
+		Use:   "eval --predictions FILE --references FILE",
+		Short: "Score generated text against references",
+		Long: `Eval computes BLEU, NIST, ROUGE-L and CIDEr to the digit as the scripts of the
+E2E generation challenge do. Predictions are one a line. References are groups
+of lines with a blank line between two groups, in the order of the predictions.
+
+ROUGE-L and CIDEr need a tokenizer that was verified on E2E text alone: text
+with other characters is refused.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			err := errors.Join(need("predictions", predictions), need("references", references),
+				oneOf("nist", nist, evaluation.Variants()...), oneOf("output", format, formats...))
+			if len(names) == 0 {
+				err = errors.Join(err, need("metrics", ""))
+			}
+			var wanted []evaluation.Metric
+			for _, name := range names {
+				err = errors.Join(err, oneOf("metrics", name, all...))
+				wanted = append(wanted, evaluation.Metric(name))
+			}
+			if err != nil {
+				return err
+			}
+			corpus, err := evaluation.Read(predictions, references)
+			if err != nil {
+				return err
+			}
+			scores, err := corpus.Evaluate(wanted, evaluation.Variant(nist))
+			if err != nil {
+				return err
+			}
+			view := newEvaluation(corpus, scores, nist)
+			if format == "json" {
+				return json.MarshalWrite(c.stdout, view, json.Deterministic(true), jsontext.WithIndent("  "))
+			}
+			return c.printEvaluation(view, scores)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&predictions, "predictions", "", "text `FILE` with one prediction a line")
+	flags.StringVar(&references, "references", "", "text `FILE` with groups of references")
+	flags.StringVar(&nist, "nist", string(evaluation.Python), "which script's NIST: "+strings.Join(evaluation.Variants(), ", "))
+	flags.StringSliceVar(&names, "metrics", all, "what to compute")
+	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
+	return cmd
+}
+
+// evaluationView is the JSON of tenon eval, schema tenon.evaluation/v1.
+type evaluationView struct {
+	SchemaVersion string                        `json:"schemaVersion"`
+	Segments      int                           `json:"segments"`
+	References    int                           `json:"references"`
+	Metrics       map[evaluation.Metric]float64 `json:"metrics"`
+	NISTVariant   string                        `json:"nistVariant,omitzero"` // when NIST is among the metrics
+}
+
+func newEvaluation(corpus *evaluation.Corpus, scores []evaluation.Score, nist string) evaluationView {
+	view := evaluationView{SchemaVersion: "tenon.evaluation/v1", Segments: len(corpus.Segments), Metrics: map[evaluation.Metric]float64{}}
+	for _, s := range corpus.Segments {
+		view.References += len(s.References)
+	}
+	for _, s := range scores {
+		view.Metrics[s.Metric] = s.Value
+	}
+	if slices.ContainsFunc(scores, func(s evaluation.Score) bool { return s.Metric == evaluation.MetricNIST }) {
+		view.NISTVariant = nist
+	}
+	return view
+}
+
+func (c *command) printEvaluation(view evaluationView, scores []evaluation.Score) error {
+	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range scores {
+		note := fmt.Sprintf("%d segments, %d references", view.Segments, view.References)
+		if s.Metric == evaluation.MetricNIST {
+			note += ", " + view.NISTVariant + " variant"
+		}
+		fmt.Fprintf(table, "%s\t%.6f\t%s\n", s.Metric.Title(), s.Value, note)
+	}
+	if err := table.Flush(); err != nil {
+		return fault.New(fault.IOWrite, "the result cannot be written").Wrap(err)
+	}
+	return nil
+}

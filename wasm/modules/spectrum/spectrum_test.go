@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+)
+
+// noInfinity makes JSON of what Python writes; the values compared here are all finite.
+var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
+
+func TestReferenceSpectrum(t *testing.T) {
+	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Skipf("skipped: no reference values: %v", err)
+	}
+	var golden struct {
+		B, A     [][]float64
+		Scale    float64
+		Spectrum map[string]float64
+	}
+	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
+		t.Fatal(err)
+	}
+	report := run(t, diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale})
+	wantMetrics(t, report, map[string]float64{
+		"sigma_1": golden.Spectrum["sigma1"], "effective_rank": golden.Spectrum["erank_roy"],
+		"effective_rank_energy": golden.Spectrum["erank_energy"], "stable_rank": golden.Spectrum["stable_rank"],
+		"participation_ratio": golden.Spectrum["participation"], "energy_rank_90": golden.Spectrum["rank@0.9"],
+		"energy_rank_99": golden.Spectrum["rank@0.99"], "concentration": golden.Spectrum["conc_energy"],
+	})
+}
+
+// diagonal is a target whose singular values are scale times those given.
+func diagonal(name string, scale float64, singular ...float64) diagtest.Target {
+	n := len(singular)
+	a, b := diagtest.Zeros(n, n), diagtest.Zeros(n, n)
+	for i, s := range singular {
+		a.Values[i*n+i], b.Values[i*n+i] = s, 1
+	}
+	return diagtest.Target{Name: name, A: a, B: b, Scale: scale}
+}
+
+func TestByHand(t *testing.T) {
+	// Singular values 4 and 2, so shares 2/3 and 1/3 of the length, 4/5 and 1/5 of the energy.
+	uneven := map[string]float64{
+		"sigma_1": 4, "effective_rank": 3 / math.Cbrt(4), "effective_rank_energy": 5 / math.Pow(4, 0.8), "stable_rank": 1.25,
+		"participation_ratio": 25. / 17, "energy_rank_90": 2, "energy_rank_99": 2, "concentration": 0.8,
+	}
+	equal := map[string]float64{
+		"sigma_1": 3, "effective_rank": 3, "effective_rank_energy": 3, "stable_rank": 3, "participation_ratio": 3,
+		"energy_rank_90": 3, "energy_rank_99": 3, "concentration": 1. / 3,
+	}
+	one := map[string]float64{
+		"sigma_1": 2, "effective_rank": 1, "effective_rank_energy": 1, "stable_rank": 1, "participation_ratio": 1,
+		"energy_rank_90": 1, "energy_rank_99": 1, "concentration": 1,
+	}
+	huge, tiny := maps.Clone(uneven), maps.Clone(uneven)
+	huge["sigma_1"], tiny["sigma_1"] = 4e200, 4e-200
+	nan := diagonal("w", 1, 1, 1)
+	nan.A.Values[3] = math.NaN()
+	tests := []struct {
+		name    string
+		target  diagtest.Target
+		metrics map[string]float64
+		codes   []string
+	}{
+		{"4 and 2", diagonal("w", 2, 2, 1), uneven, nil},
+		{"three alike", diagonal("w", 1, 3, 3, 3), equal, nil},
+		{"rank one", diagonal("w", 1, 2), one, nil},
+		{"squares beyond a float", diagonal("w", 2e200, 2, 1), huge, nil},
+		{"squares below a float", diagonal("w", 2e-200, 2, 1), tiny, nil},
+		{"one of two directions", diagonal("w", 1, 2, 0), one, []string{"RANK_TO_SPARE"}},
+		{"delta zero", diagonal("w", 1, 0, 0), nil, []string{"SPECTRUM_UNDEFINED w"}},
+		{"scale zero", diagonal("w", 0, 1, 1), nil, []string{"SPECTRUM_UNDEFINED w"}},
+		{"factor not finite", nan, nil, []string{"SPECTRUM_UNDEFINED w"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			report := run(t, test.target)
+			wantMetrics(t, report, test.metrics)
+			if codes := report.Codes(); !slices.Equal(codes, test.codes) {
+				t.Errorf("findings are %q, want %q", codes, test.codes)
+			}
+		})
+	}
+}
+
+// A share that is met to the bit is met.
+func TestEnergyRank(t *testing.T) {
+	tests := []struct {
+		energies       []float64
+		rank90, rank99 int
+	}{
+		{[]float64{9, 2, 1}, 2, 3},
+		{[]float64{900, 90, 10}, 1, 2},
+		{[]float64{899, 91, 10}, 2, 2},
+		{[]float64{1}, 1, 1},
+		{slices.Repeat([]float64{1}, 100), 90, 99},
+	}
+	for _, test := range tests {
+		if got := energyRank(test.energies, 0.90); got != test.rank90 {
+			t.Errorf("90 %% of %v are in %d, want %d", test.energies, got, test.rank90)
+		}
+		if got := energyRank(test.energies, 0.99); got != test.rank99 {
+			t.Errorf("99 %% of %v are in %d, want %d", test.energies, got, test.rank99)
+		}
+	}
+}
+
+// The kernel's rank is that of the factors, so a scale near the smallest float leaves directions of length zero.
+func TestEffectiveRankOfDirectionsWithoutLength(t *testing.T) {
+	if got := effectiveRank([]float64{1, 0}); got != 1 {
+		t.Errorf("effective rank is %g, want 1", got)
+	}
+}
+
+func TestRankToSpare(t *testing.T) {
+	nan := diagonal("c", 1, 1, 1)
+	nan.A.Values[0] = math.Inf(1)
+	const hint = " would keep that much: cut delta W down to it, or try it in training; then compare the outputs, because energy is not quality"
+	tests := []struct {
+		name          string
+		targets       []diagtest.Target
+		message, hint string // empty: no hint
+		share         float64
+	}{
+		{"half of one rank", []diagtest.Target{diagonal("a", 1, 5, 4, 0, 0), diagonal("b", 1, 5, .1, .1, .1)},
+			"rank 4, of which at most 2 carry 99 % of the energy of every weight", "rank 2" + hint, 0.5},
+		{"one direction", []diagtest.Target{diagonal("a", 1, 5, .1, .1, .1)},
+			"rank 4, of which at most 1 carries 99 % of the energy of every weight", "rank 1" + hint, 0.25},
+		{"ranks that differ", []diagtest.Target{diagonal("a", 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0), diagonal("b", 1, 5, .1)},
+			"ranks 2 to 10, of which at most half carries 99 % of the energy of every weight", "rank 3" + hint, 0.5},
+		{"a weight that does not change", []diagtest.Target{diagonal("a", 1, 0, 0), diagonal("b", 1, 5, .1)},
+			"rank 2, of which at most 1 carries 99 % of the energy of every weight", "rank 1" + hint, 0.5},
+		{"one weight needs more", []diagtest.Target{diagonal("a", 1, 5, 4, 0, 0), diagonal("b", 1, 5, 4, 3, 0)}, "", "", 0},
+		{"rank one has nothing to spare", []diagtest.Target{diagonal("a", 1, 5)}, "", "", 0},
+		{"a weight without singular values", []diagtest.Target{diagonal("a", 1, 5, 0), nan}, "", "", 0},
+		{"nothing changes", []diagtest.Target{diagonal("a", 1, 0, 0)}, "", "", 0},
+		{"no targets", nil, "", "", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var got []diagtest.Finding
+			for _, finding := range run(t, test.targets...).Findings {
+				if finding.Target == "" {
+					got = append(got, finding)
+				}
+			}
+			var want []diagtest.Finding
+			if test.message != "" {
+				want = []diagtest.Finding{{
+					Severity: diag.Info, Code: "RANK_TO_SPARE", Message: test.message, Hint: test.hint, Value: test.share, Limit: 0.5,
+				}}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("findings about the adapter\n got %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// run grants what the manifest asks for and no more.
+func run(t *testing.T, targets ...diagtest.Target) *diagtest.Report {
+	t.Helper()
+	report := diagtest.Run(t, diagtest.Adapter{Targets: targets, Grants: []abi.Capability{abi.CapKernels}}, diagnose)
+	if report.Err != nil {
+		t.Fatal(report.Err)
+	}
+	return report
+}
+
+// wantMetrics wants exactly these metrics of w, to 1e-9.
+func wantMetrics(t *testing.T, report *diagtest.Report, want map[string]float64) {
+	t.Helper()
+	for name, value := range want {
+		got, ok := report.Metric("w", "", name)
+		if !ok || !(math.Abs(got-value) <= 1e-9*math.Abs(value)) {
+			t.Errorf("%s is %.17g, %t, want %.17g", name, got, ok, value)
+		}
+	}
+	if len(report.Metrics) != len(want) {
+		t.Errorf("metrics are %v, want %v", report.Metrics, want)
+	}
+}
