@@ -108,7 +108,7 @@ func (d directory) readConfig() ([]byte, error) {
 		return nil, fault.New(fault.ADConfig, "%s is missing: without it rank, alpha and scale are unknown", configName).In(d.Path).
 			Fix("add the %s that PEFT saved with the weights", configName)
 	}
-	text, err := d.read(configName, maxConfigBytes)
+	text, err := d.Read(configName, maxConfigBytes)
 	if err != nil {
 		return nil, err
 	}

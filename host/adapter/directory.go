@@ -1,7 +1,6 @@
 package adapter
 
 import (
-	"io"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,20 +21,6 @@ var subject = reference.Subject{Name: "adapter", Mark: configName, Entries: 10_0
 
 // directory is an adapter's directory.
 type directory struct{ *reference.Directory }
-
-// read reads a file of the directory to its end, or to one byte more than limit.
-func (d directory) read(file string, limit int64) ([]byte, error) {
-	f, err := d.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fault.New(fault.IORead, "it cannot be read").In(d.Name(file)).Wrap(reference.Bare(err)).Fix("check the disk")
-	}
-	return text, nil
-}
 
 // snapshot copies the weights.
 func (d directory) snapshot() (*safetensors.File, error) {

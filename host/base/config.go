@@ -102,7 +102,7 @@ func (c *Config) readRope(f fields) {
 
 const unservedRemedy = "check and merge adapters with this base; serve the merged directory with an engine that knows the architecture"
 
-// readUnserved lists what changes a Llama's arithmetic and is not implemented.
+// readUnserved lists what changes a Llama's arithmetic in a way no backend here computes.
 func (c *Config) readUnserved(f fields) {
 	if c.HiddenAct != "silu" {
 		f.add(fault.BSArch, "hidden_act", "the activation %q is not served, only silu", c.HiddenAct).Fix(unservedRemedy)

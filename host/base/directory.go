@@ -1,7 +1,6 @@
 package base
 
 import (
-	"io"
 	"path/filepath"
 	"strings"
 
@@ -40,14 +39,9 @@ type document struct {
 
 // read reads a file of at most limit bytes.
 func (d directory) read(file string, limit int64) (*document, error) {
-	f, err := d.Open(file)
+	text, err := d.Read(file, limit)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fault.New(fault.IORead, "it cannot be read").In(d.Name(file)).Wrap(reference.Bare(err)).Fix("check the disk")
 	}
 	if int64(len(text)) > limit {
 		return nil, fault.New(fault.BSConfig, "the file has more than %d bytes", limit).In(d.Name(file)).

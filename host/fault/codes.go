@@ -31,7 +31,7 @@ const (
 	STChanged    Code = "ST_CHANGED"     // the file changed while it was read
 )
 
-// Codes of adapters.
+// Codes of adapters. The hygiene diagnostic gives AD_NONFINITE and AD_ZERO, and others of these, by the same names.
 const (
 	ADConfig          Code = "AD_CONFIG"            // adapter_config.json missing, malformed, or a field of the wrong type
 	ADRank            Code = "AD_RANK"              // r is missing, not an integer, or out of range
@@ -74,11 +74,9 @@ const (
 
 // Codes of the gate.
 const (
-	PolicyInvalid  Code = "POLICY_INVALID"  // the policy file does not load
-	PolicyRule     Code = "POLICY_RULE"     // a rule could not be evaluated: the gate stays closed
-	ModuleFailed   Code = "MODULE_FAILED"   // a diagnostic did not run to its end
-	ModuleInvalid  Code = "MODULE_INVALID"  // a module that may not run
-	OverrideReason Code = "OVERRIDE_REASON" // the gate was overridden, and this is the reason
+	PolicyInvalid Code = "POLICY_INVALID" // the policy file does not load
+	PolicyRule    Code = "POLICY_RULE"    // a rule could not be evaluated: the gate stays closed
+	ModuleFailed  Code = "MODULE_FAILED"  // a diagnostic did not run to its end
 )
 
 // Codes of merging and receipts.

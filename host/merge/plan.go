@@ -3,6 +3,7 @@
 package merge
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -94,5 +95,9 @@ func backendFile(f *safetensors.File) *backendpb.File {
 	return &backendpb.File{Path: f.Path(), Size: f.Size(), Sha256: sum[:]}
 }
 
-// probeSeed derives the probe of one verification from a nonce the backend has not seen while it staged.
-func probeSeed(nonce [32]byte) uint64 { return binary.LittleEndian.Uint64(nonce[:8]) }
+// newProbeSeed draws the probe of one verification: what the backend could not know while it staged.
+func newProbeSeed() uint64 {
+	var seed [8]byte
+	rand.Read(seed[:]) // documented never to fail
+	return binary.LittleEndian.Uint64(seed[:])
+}

@@ -14,27 +14,16 @@ import (
 // misplaced delta; the exact rows catch arithmetic that is only slightly different, such as a second rounding.
 const exactRows = 8
 
-// unitRoundoff is the largest relative error of one rounding to nearest into the dtype: 2^-p for p significant bits.
-func unitRoundoff(d tensor.DType) float64 {
+// rounding is the largest error of one rounding to nearest into the dtype: relative, 2^-p for p significant bits, and absolute below its
+// smallest normal number.
+func rounding(d tensor.DType) (relative, absolute float64) {
 	switch d {
 	case tensor.BF16:
-		return 0x1p-8
+		return 0x1p-8, 0x1p-134
 	case tensor.F16:
-		return 0x1p-11
+		return 0x1p-11, 0x1p-25
 	default:
-		return 0x1p-24
-	}
-}
-
-// subnormalStep is the absolute error that the relative bound misses below the dtype's smallest normal number.
-func subnormalStep(d tensor.DType) float64 {
-	switch d {
-	case tensor.BF16:
-		return 0x1p-134
-	case tensor.F16:
-		return 0x1p-25
-	default:
-		return 0x1p-150
+		return 0x1p-24, 0x1p-150
 	}
 }
 
@@ -71,7 +60,7 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 	stored := make([]byte, cols*item.Base.DType.Size())
 	w := make([]float64, cols)
 	reader := p.Base.Reader(item.Base)
-	u, step := unitRoundoff(item.Base.DType), subnormalStep(item.Base.DType)
+	u, step := rounding(item.Base.DType)
 	for i := range rows {
 		if _, err := reader.ReadAt(stored, item.Base.Offset+int64(i)*int64(len(stored))); err != nil {
 			return fault.New(fault.IORead, "row %d of the base cannot be read", i).Of(item.Name).Wrap(err)
@@ -143,7 +132,7 @@ func exactProduct(w []float64, d *kernel.Delta, left, right func(i, j int) float
 // Digests is what a backend said each merged tensor's bytes hash to.
 type Digests map[string][32]byte
 
-// Digest names the generation's content: SHA-256 of lines "<hex>  <tensor>\n" in the order of names.
+// contentDigest names the generation's content: SHA-256 of lines "<hex>  <tensor>\n" in the order of names.
 func (p *Plan) contentDigest(d Digests) ([32]byte, error) {
 	h := newDigest()
 	for _, item := range p.Items {

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"hash"
@@ -89,9 +88,7 @@ func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error)) (Digests, int
 
 // verify asks the backend to rehash and to multiply, and checks both.
 func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
-	var nonce [32]byte
-	rand.Read(nonce[:]) // documented never to fail
-	seed := probeSeed(nonce)
+	seed := newProbeSeed()
 	response, err := client.Verify(ctx, &backendpb.VerifyRequest{Generation: p.Digest[:], Seed: seed})
 	if err != nil {
 		return err

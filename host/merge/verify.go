@@ -1,7 +1,6 @@
 package merge
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -17,8 +16,6 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
-
-const nonBlock = syscall.O_NONBLOCK
 
 // Verify reads every byte of a merged directory and holds it against the receipt. Everything that is wrong comes back in one fault.List:
 // a tensor whose bytes differ, a header or other file that differs, a file that is missing, and one the receipt does not know.
@@ -76,7 +73,7 @@ func leadsTo(files []ReceiptFile, dir string) bool {
 // verifyFile hashes one file and, in the same pass, each of its tensors.
 func verifyFile(ctx context.Context, root *os.Root, dir string, want ReceiptFile, tensors []ReceiptTensor) error {
 	path := filepath.Join(dir, want.Name)
-	f, err := root.OpenFile(want.Name, os.O_RDONLY|nonBlock, 0)
+	f, err := root.OpenFile(want.Name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fault.New(fault.DigestBad, "a file of the receipt is missing").In(path).Fix("merge again")
@@ -121,8 +118,8 @@ func verifyTensors(f *os.File, path string, size int64, tensors []ReceiptTensor)
 		if _, err := io.Copy(h, io.NewSectionReader(f, t.Offset, t.Length)); err != nil {
 			return fault.New(fault.IORead, "it cannot be read").In(path).Of(want.Name).AtByte(t.Offset).Wrap(err)
 		}
-		if sum := h.Sum(nil); !bytes.Equal([]byte(hex.EncodeToString(sum)), []byte(want.SHA256)) {
-			faults.Add(fault.New(fault.DigestBad, "bytes hash to %x, the receipt says %s", sum, want.SHA256).In(path).Of(want.Name).AtByte(t.Offset).Fix("merge again"))
+		if sum := hex.EncodeToString(h.Sum(nil)); sum != want.SHA256 {
+			faults.Add(fault.New(fault.DigestBad, "bytes hash to %s, the receipt says %s", sum, want.SHA256).In(path).Of(want.Name).AtByte(t.Offset).Fix("merge again"))
 		}
 	}
 	if len(faults) == 0 {

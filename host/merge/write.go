@@ -11,6 +11,7 @@ import (
 
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 	"github.com/tenon-ml/tenon/sdk/tensor"
@@ -87,7 +88,7 @@ func (p *Plan) fill(ctx context.Context, client backendpb.BackendClient, work st
 	receipt := &Receipt{
 		SchemaVersion: ReceiptSchema, Rule: Rule, Generation: DigestString(p.Digest), Gate: gate,
 		Base:     ReceiptBase{p.Base.Ref, DigestString(p.Base.Digest)},
-		Adapters: []ReceiptAdapter{{p.Adapter.Ref, DigestString(p.Adapter.Digest), number(p.Multiplier)}},
+		Adapters: []ReceiptAdapter{{p.Adapter.Ref, DigestString(p.Adapter.Digest), report.Number(p.Multiplier)}},
 	}
 	content, err := p.contentDigest(digests)
 	if err != nil {

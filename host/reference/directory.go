@@ -127,6 +127,20 @@ func (d *Directory) Open(file string) (*os.File, error) {
 	return nil, d.openFault(file, err)
 }
 
+// Read reads a file of the directory to its end, or to one byte more than limit, which tells the caller that it is longer.
+func (d *Directory) Read(file string, limit int64) ([]byte, error) {
+	f, err := d.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fault.New(fault.IORead, "it cannot be read").In(d.Name(file)).Wrap(Bare(err)).Fix("check the disk")
+	}
+	return text, nil
+}
+
 // openBlob opens a link that led to no file of the directory, for the reason err, if it leads to a blob.
 func (d *Directory) openBlob(file string, err error) (*os.File, error) {
 	target, linkErr := d.root.Readlink(file)

@@ -59,12 +59,8 @@ func MergeRows(dst, src []byte, dtype tensor.DType, d *Delta, first, rows int) (
 	return counts, nil
 }
 
-// DeltaRow writes one stored row of the delta, the very bits MergeRows adds. dst is as long as the stored row.
-func DeltaRow(dst []float32, d *Delta, row int) {
-	DeltaRows(dst, d, row, 1)
-}
-
-// DeltaRows writes stored rows [first, first+rows) of the delta, row-major; dst holds exactly those. It costs less a row than DeltaRow.
+// DeltaRows writes stored rows [first, first+rows) of the delta, row-major, the very bits MergeRows adds; dst holds exactly those. Many rows
+// at once cost less a row than one.
 func DeltaRows(dst []float32, d *Delta, first, rows int) {
 	_, cols := d.Shape()
 	dst = dst[:rows*cols]

@@ -131,7 +131,7 @@ func TestMergeRowsIsRuleFive(t *testing.T) {
 	}
 }
 
-// checkMerge compares MergeRows, in one piece, in two and in place, and DeltaRow, with naiveMerge.
+// checkMerge compares MergeRows, in one piece, in two and in place, and DeltaRows, with naiveMerge.
 func checkMerge(t *testing.T, src []byte, dtype tensor.DType, d *Delta) {
 	t.Helper()
 	want, wantDelta, wantCounts := naiveMerge(t, src, dtype, d)
@@ -161,10 +161,10 @@ func checkMerge(t *testing.T, src []byte, dtype tensor.DType, d *Delta) {
 	}
 	row := make([]float32, cols)
 	for i := range rows {
-		DeltaRow(row, d, i)
+		DeltaRows(row, d, i, 1)
 		for j, v := range row {
 			if !sameBits(v, wantDelta[i*cols+j]) {
-				t.Fatalf("DeltaRow(%d)[%d] = %x, want %x", i, j, v, wantDelta[i*cols+j])
+				t.Fatalf("DeltaRows(%d)[%d] = %x, want %x", i, j, v, wantDelta[i*cols+j])
 			}
 		}
 	}

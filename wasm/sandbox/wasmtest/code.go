@@ -87,20 +87,11 @@ func BrTable(labels []uint32, otherwise uint32) []byte {
 	return append(out, U32(otherwise)...)
 }
 
-// Load32, Load64 and LoadFloat load from the address on the stack plus offset; Store32 and StoreFloat store there.
+// Load32 and LoadFloat load from the address on the stack plus offset.
 func Load32(offset uint32) []byte { return join([]byte{0x28, 2}, U32(offset)) }
-
-// Load64 is explained at Load32.
-func Load64(offset uint32) []byte { return join([]byte{0x29, 3}, U32(offset)) }
 
 // LoadFloat is explained at Load32.
 func LoadFloat(offset uint32) []byte { return join([]byte{0x2b, 3}, U32(offset)) }
-
-// Store32 is explained at Load32.
-func Store32(offset uint32) []byte { return join([]byte{0x36, 2}, U32(offset)) }
-
-// StoreFloat is explained at Load32.
-func StoreFloat(offset uint32) []byte { return join([]byte{0x39, 3}, U32(offset)) }
 
 // MemoryGrow grows by the pages on the stack.
 func MemoryGrow() []byte { return []byte{0x40, 0} }
