@@ -2,9 +2,9 @@
 
 GO      ?= go
 BIN     := bin
-MODULES := hygiene amplification spectrum similarity
-WASM    := $(foreach m,$(MODULES),wasm/modules/$(m)/$(m).wasm)
-GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+GUESTS  := factors peers weights
+WASM    := $(foreach g,$(GUESTS),wasm/modules/$(g).wasm.zst)
+GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules wasm/guests -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
@@ -18,8 +18,9 @@ build: guests ## build bin/tenon, one static binary
 guests: $(WASM) ## compile the built-in diagnostics to WebAssembly
 
 # The guests are ordinary Go programs; -trimpath and -buildvcs=false make their digests the same on every machine.
-$(WASM): wasm/modules/%.wasm: $(GUEST_SOURCES)
-	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=c-shared -ldflags="-s -w" -o $@ ./$(@D)
+$(WASM): wasm/modules/%.wasm.zst: $(GUEST_SOURCES)
+	GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -buildmode=c-shared -ldflags="-s -w" -o $(BIN)/$*.wasm ./wasm/guests/$*
+	GOOS= GOARCH= $(GO) run ./wasm/guests/pack $(BIN)/$*.wasm $@
 
 test: guests ## run all tests
 	$(GO) test ./...
@@ -44,7 +45,7 @@ bench: guests ## run all benchmarks
 lint: guests ## gofmt and go vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag ./wasm/modules/...
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag $(addprefix ./wasm/guests/,$(GUESTS))
 
 check: lint test race ## what CI runs
 

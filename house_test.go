@@ -22,7 +22,7 @@ var rooms = []struct {
 	{"internal/", []string{"sdk/", "internal/"}},
 	{"plugins/", []string{"sdk/", "internal/kernel", "plugins/"}},
 	{"wasm/", []string{"sdk/", "internal/kernel", "wasm/"}},
-	{"wasm/modules/", []string{"sdk/"}},
+	{"wasm/modules/", []string{"sdk/", "wasm/modules/internal/"}},
 	{"host/", []string{"sdk/", "internal/kernel", "wasm/", "host"}},
 	{"host", []string{"sdk/", "internal/kernel", "wasm/", "host/"}},
 	{"cmd/", []string{"sdk/", "internal/", "plugins/", "wasm/", "host"}},
@@ -36,6 +36,8 @@ var guarded = map[string][]string{
 	"cel.dev/cel-go":                   {"host/gate"},
 	"github.com/prometheus/":           {"host/server"},
 	"charm.land/lipgloss":              {"host/report"},
+	"gonum.org/v1/plot":                {"host/figure"},
+	"github.com/chromedp":              {"host/report"},
 	"github.com/spf13/cobra":           {"cmd/tenon"},
 	"github.com/ebitengine/purego":     {},
 	"encoding/json":                    {}, // keeps the last of duplicate keys; github.com/go-json-experiment/json refuses them

@@ -60,6 +60,7 @@ const (
 	TargetInfoSize = 64
 	StatsSize      = 96
 	RoundLossSize  = 80
+	RoundingSize   = 96
 )
 
 // TargetInfo is one adapted weight: 64 bytes.
@@ -127,6 +128,38 @@ type RoundLoss struct {
 	DeltaSquares   float64 // sum D^2
 	RoundedSquares float64 // sum D'^2
 	ErrorSquares   float64 // sum (D' - D)^2
+}
+
+// Format is how a serving runtime stores a weight: an element type, or a quantization in blocks along the rows as they lie in the
+// checkpoint.
+type Format int32
+
+// The formats of rounding. Those of an element type have the number of the DType.
+const (
+	FormatF16  Format = 1
+	FormatBF16 Format = 2
+	FormatF32  Format = 3
+	FormatQ8_0 Format = 16 // GGUF: blocks of 32, an f16 scale, 8 bits a value
+	FormatQ4_0 Format = 17 // GGUF: blocks of 32, an f16 scale, 4 bits a value
+	FormatNF4  Format = 18 // bitsandbytes: blocks of 64, an f32 absolute maximum, 4 bits a value
+)
+
+// Rounding is what storing a weight in a format does to W and to delta W: 96 bytes, in the order of the fields, i64 and f64 of 8 bytes each.
+// With Q the rounding to the format and back, D = s B A in f64, W0 = Q(W) and D' = Q(W0 + D) - W0, over all entries of the rows asked
+// for (diagnostics B.7, B.8). For a W that the format holds exactly W0 is W.
+type Rounding struct {
+	Count          int64   // entries
+	NonZero        int64   // entries where D is not 0
+	Lost           int64   // entries where D is not 0 and D' is 0
+	Changed        int64   // entries where D' is not 0
+	Overflow       int64   // entries where W and D are finite and Q(W0 + D) is not; left out of the sums
+	NonFinite      int64   // entries where W or D is not finite; left out of the sums
+	Dot            float64 // <D', D>
+	DeltaSquares   float64 // sum D^2
+	RoundedSquares float64 // sum D'^2
+	ErrorSquares   float64 // sum (D' - D)^2
+	BaseSquares    float64 // sum W^2
+	BaseError      float64 // sum (W - W0)^2: what the format costs the base alone
 }
 
 // Flags of matmul.

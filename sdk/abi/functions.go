@@ -41,10 +41,16 @@ var Functions = []Function{
 	{"peer_target", []ValueType{I32, I32, I32}, CapPeers,
 		"(peer, target, out *TargetInfo) -> 0, or NotFound where the peer does not adapt this target; Base is -1"},
 	{"attr", []ValueType{I32, I32, I32, I32}, CapNone,
-		"(key, key length, dst, cap) -> length of the text, as target_name; keys: adapter.digest adapter.format base.digest " +
-			"base.architecture init_lora_weights"},
+		"(key, key length, dst, cap) -> length of the text, as target_name; keys: module.id adapter.digest adapter.format base.digest " +
+			"base.architecture init_lora_weights, and probe.NAME with a number in decimal for each metric of a behavioural probe"},
 	{"param", []ValueType{I32, I32, I32}, CapNone,
 		"(name, name length, out *f64) -> 0; the operator's setting or the default of the module's manifest"},
+	{"bank_count", nil, CapNone,
+		"() -> number of adapters in the operator's bank for this base, or NotFound where no bank was given"},
+	{"bank_name", []ValueType{I32, I32, I32}, CapNone, "(entry, dst, cap) -> length of the entry's digest, as target_name"},
+	{"bank_features", []ValueType{I32}, CapNone,
+		"(target) -> handle of entries x n: row i is what this module reported of the i-th adapter as its grid features for this target, " +
+			"or for the adapter as a whole; NaN where that adapter has none; NotFound where nobody has"},
 	// Tensors.
 	{"tensor_shape", []ValueType{I32, I32}, CapNone, "(handle, out *[2]i64) -> 0; rows, columns"},
 	{"tensor_read_f32", []ValueType{I32, I64, I32, I32}, CapNone, "(handle, first, dst, n) -> n; elements first to first+n-1, row-major"},
@@ -62,11 +68,18 @@ var Functions = []Function{
 	{"delta_svd", []ValueType{I32, I32, F64, I32}, CapKernels,
 		"(b, a, scale, out *[3]i32) -> numerical rank k of scale B A; U is out x k, S is 1 x k, V is in x k; no handles are written " +
 			"when k = 0"},
+	{"delta_values", []ValueType{I32, I32, F64, I32}, CapKernels,
+		"(b, a, scale, out *i32) -> numerical rank k of scale B A, as delta_svd; S is 1 x k; no handle is written when k = 0"},
 	{"project", []ValueType{I32, I32, I32}, CapKernels, "(w, u, v) -> handle of U' W V, one pass over W"},
+	{"project_stats", []ValueType{I32, I32, I32, I32}, CapKernels, "(w, u, v, out *Stats) -> handle of U' W V; one pass over W for both"},
 	{"base_svd", []ValueType{I32, I32, I32}, CapBase,
 		"(target, k, out *[3]i32) -> 0; top-k singular triples of the target's W, cached by the base's digest"},
 	{"round_loss", []ValueType{I32, I32, I32}, CapBase,
 		"(target, dtype, out *RoundLoss) -> 0; one pass over W; dtype F16, BF16 or F32, 0 is the checkpoint's own"},
+	{"rounding", []ValueType{I32, I64, I64, I32, I32, I32}, CapBase,
+		"(target, first, rows, formats *i32, n, out *[n]Rounding) -> 0; rows of W as they lie in the checkpoint, from first on, in one pass"},
+	{"merged_svd", []ValueType{I32, I32, I32}, CapBase,
+		"(target, k, out *[3]i32) -> 0; top-k singular triples of W + scale B A, not rounded; many passes over W"},
 	{"last_error", []ValueType{I32, I32}, CapNone, "(dst, cap) -> length of the text of the last status below zero, as target_name"},
 	// Output.
 	{"metric", []ValueType{I32, I32, I32, I32, F64}, CapNone, "(target, peer, name, name length, value) -> 0"},

@@ -74,6 +74,28 @@ func (l *RoundLoss) Decode(src []byte) {
 	}
 }
 
+// Append appends the 96 bytes of r to dst.
+func (r *Rounding) Append(dst []byte) []byte {
+	for _, v := range [...]int64{r.Count, r.NonZero, r.Lost, r.Changed, r.Overflow, r.NonFinite} {
+		dst = appendI64(dst, v)
+	}
+	for _, v := range [...]float64{r.Dot, r.DeltaSquares, r.RoundedSquares, r.ErrorSquares, r.BaseSquares, r.BaseError} {
+		dst = appendF64(dst, v)
+	}
+	return dst
+}
+
+// Decode reads r from the first 96 bytes of src.
+func (r *Rounding) Decode(src []byte) {
+	_ = src[RoundingSize-1]
+	*r = Rounding{
+		Count: getI64(src[0:]), NonZero: getI64(src[8:]), Lost: getI64(src[16:]), Changed: getI64(src[24:]),
+		Overflow: getI64(src[32:]), NonFinite: getI64(src[40:]),
+		Dot: getF64(src[48:]), DeltaSquares: getF64(src[56:]), RoundedSquares: getF64(src[64:]), ErrorSquares: getF64(src[72:]),
+		BaseSquares: getF64(src[80:]), BaseError: getF64(src[88:]),
+	}
+}
+
 func appendI32(dst []byte, v int32) []byte {
 	u := uint32(v)
 	return append(dst, byte(u), byte(u>>8), byte(u>>16), byte(u>>24))

@@ -21,6 +21,10 @@ func TestLayoutBytes(t *testing.T) {
 		Count: 1, Changed: 2, NonZero: 3, Lost: 4, Overflow: 5, FirstOverflow: -2,
 		Dot: 1, DeltaSquares: 2, RoundedSquares: -2, ErrorSquares: 0.5,
 	}
+	rounding := Rounding{
+		Count: 1, NonZero: 2, Lost: 3, Changed: 4, Overflow: 5, NonFinite: 6,
+		Dot: 1, DeltaSquares: 2, RoundedSquares: -2, ErrorSquares: 0.5, BaseSquares: -1, BaseError: math.Inf(1),
+	}
 	tests := []struct {
 		name string
 		got  []byte
@@ -33,6 +37,9 @@ func TestLayoutBytes(t *testing.T) {
 			"ffffffffffffffff 0700000000000000 0800000000000000 000000000000f0bf 000000000000f03f 000000000000e03f 000000000000f07f"},
 		{"round loss", loss.Append(nil), RoundLossSize, "0100000000000000 0200000000000000 0300000000000000 0400000000000000" +
 			"0500000000000000 feffffffffffffff 000000000000f03f 0000000000000040 00000000000000c0 000000000000e03f"},
+		{"rounding", rounding.Append(nil), RoundingSize, "0100000000000000 0200000000000000 0300000000000000 0400000000000000" +
+			"0500000000000000 0600000000000000 000000000000f03f 0000000000000040 00000000000000c0 000000000000e03f" +
+			"000000000000f0bf 000000000000f07f"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -58,5 +65,10 @@ func TestLayoutBytes(t *testing.T) {
 	loss2.Decode(loss.Append(nil))
 	if loss2 != loss {
 		t.Errorf("round loss came back as %+v, want %+v", loss2, loss)
+	}
+	var rounding2 Rounding
+	rounding2.Decode(rounding.Append(nil))
+	if rounding2 != rounding {
+		t.Errorf("rounding came back as %+v, want %+v", rounding2, rounding)
 	}
 }

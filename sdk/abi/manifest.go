@@ -5,13 +5,32 @@ import "cmp"
 // Manifest is the sidecar NAME.json of a guest NAME.wasm: what it is and what it needs. The guest's import list is the truth: a module
 // that imports a function whose capability its manifest does not name is refused.
 type Manifest struct {
-	ID          string               `json:"id"`      // lower case letters, digits and hyphens
-	Version     string               `json:"version"` // semantic version of the module
-	Title       string               `json:"title"`   // one line for people
+	ID          string               `json:"id"`             // lower case letters, digits and hyphens
+	Version     string               `json:"version"`        // semantic version of the module
+	Title       string               `json:"title"`          // one line for people
+	Guest       string               `json:"guest,omitzero"` // file of the guest without .wasm, where several modules share one and tell themselves apart by attr module.id; else the id
+	Cost        Cost                 `json:"cost"`
 	Needs       []Capability         `json:"needs"`
-	BaseSVDRank int                  `json:"base_svd_rank,omitzero"` // above 0: base_svd is asked for, up to this k; -1: up to the target's rank
+	BaseSVDRank int                  `json:"base_svd_rank,omitzero"` // above 0: base_svd is asked for, up to this k; below 0: one of the constants
 	Params      map[string]Parameter `json:"params,omitzero"`
 }
+
+// What a manifest can ask of base_svd beside a number. A policy that does not grant it answers Unsupported.
+const (
+	BaseSVDTargetRank = -1 // as many triples as the target's rank
+	BaseSVDTenth      = -2 // a tenth of the smaller dimension of W, 16 at least
+	BaseSVDAll        = -3 // all of them, up to the host's limit
+)
+
+// Cost is what makes a module slow.
+type Cost string
+
+// The costs, from cheap to dear.
+const (
+	CostFactors Cost = "factors" // it reads the adapter's factors alone: seconds for the largest adapter
+	CostWeights Cost = "weights" // it passes once over each adapted weight of the base
+	CostVectors Cost = "vectors" // it needs singular vectors of the base: many passes, minutes for a large base the first time
+)
 
 // Parameter is a setting of a module.
 type Parameter struct {

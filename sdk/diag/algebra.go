@@ -77,9 +77,37 @@ func DeltaSVD(b, a Tensor, scale float64) (Triples, error) {
 	return newTriples(handles)
 }
 
+// DeltaValues gives the singular values that DeltaSVD would, largest first, without any vectors: a tenth of the work for the factors of a
+// large weight. A product that is zero has none.
+func DeltaValues(b, a Tensor, scale float64) ([]float64, error) {
+	var values int32
+	rank := host.DeltaValues(b.handle(), a.handle(), scale, &values)
+	if rank < 0 {
+		return nil, failure("delta_values", rank)
+	}
+	if rank == 0 {
+		return nil, nil
+	}
+	s := tensor(values)
+	defer s.Drop()
+	return s.Values()
+}
+
 // Project gives u' w v, going over w once.
 func Project(w, u, v Tensor) (Tensor, error) {
 	return made("project", host.Project(w.handle(), u.handle(), v.handle()))
+}
+
+// ProjectStats gives u' w v and the Stats of w, going over w once for both.
+func ProjectStats(w, u, v Tensor) (Tensor, abi.Stats, error) {
+	var raw [abi.StatsSize]byte
+	result, err := made("project_stats", host.ProjectStats(w.handle(), u.handle(), v.handle(), &raw))
+	if err != nil {
+		return Tensor{}, abi.Stats{}, err
+	}
+	var stats abi.Stats
+	stats.Decode(raw[:])
+	return result, stats, nil
 }
 
 // newTriples takes the singular values over into the guest and drops their tensor; all three of them when it fails.

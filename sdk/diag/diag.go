@@ -53,6 +53,24 @@ func Register(diagnose func(*Run) error) {
 	registered = diagnose
 }
 
+// RegisterAll is Register for a guest that holds several diagnostics: the one that runs is the one whose id the host gives as the
+// attribute module.id.
+func RegisterAll(diagnostics map[string]func(*Run) error) { Register(dispatch(diagnostics)) }
+
+func dispatch(diagnostics map[string]func(*Run) error) func(*Run) error {
+	return func(run *Run) error {
+		id, ok := run.Attr("module.id")
+		if !ok {
+			return &Error{Call: "attr module.id", Status: abi.NotFound, Text: "this guest holds several diagnostics and was not told which to run"}
+		}
+		diagnose := diagnostics[id]
+		if diagnose == nil {
+			return &Error{Call: "attr module.id", Status: abi.NotFound, Text: "this guest holds no diagnostic called " + id}
+		}
+		return diagnose(run)
+	}
+}
+
 // Call runs diagnose against the host of this process and gives its error, or else the first one the Run kept. The text of the error is
 // logged. A guest's export does this with the registered function, diagtest with the function under test.
 func Call(diagnose func(*Run) error) error {

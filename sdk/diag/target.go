@@ -46,6 +46,9 @@ func (t Target) Base() (Tensor, bool) { return tensor(t.base), t.base >= 0 }
 // DeltaSVD gives the singular triples of delta W, as many as its numerical rank. It needs the capability kernels.
 func (t Target) DeltaSVD() (Triples, error) { return DeltaSVD(t.B(), t.A(), t.Scale) }
 
+// DeltaValues gives the singular values of delta W alone, largest first, as many as its numerical rank. It needs the capability kernels.
+func (t Target) DeltaValues() ([]float64, error) { return DeltaValues(t.B(), t.A(), t.Scale) }
+
 // BaseSVD gives the top k singular triples of W. They are computed once for a base and cached; the module's manifest must ask for them
 // with base_svd_rank. It needs the capability base.
 func (t Target) BaseSVD(k int) (Triples, error) {
@@ -65,6 +68,31 @@ func (t Target) RoundLoss(dtype abi.DType) (abi.RoundLoss, error) {
 	var loss abi.RoundLoss
 	loss.Decode(raw[:])
 	return loss, nil
+}
+
+// Rounding tells what storing W + delta W in each of the formats does to delta W, over rows rows of W from first on as they lie in the
+// checkpoint: there are Out of them, or In where FanInFanOut. It goes over those rows once for all formats. A format of blocks gives
+// abi.Shape where a row is no multiple of its block. It needs the capability base.
+func (t Target) Rounding(first, rows int, formats ...abi.Format) ([]abi.Rounding, error) {
+	raw := make([]byte, len(formats)*abi.RoundingSize)
+	if status := host.Rounding(t.index, int64(first), int64(rows), formats, raw); status < 0 {
+		return nil, failure("rounding of "+t.Name, status)
+	}
+	roundings := make([]abi.Rounding, len(formats))
+	for i := range roundings {
+		roundings[i].Decode(raw[i*abi.RoundingSize:])
+	}
+	return roundings, nil
+}
+
+// MergedSVD gives the top k singular triples of W + delta W, which is not rounded. It goes over W many times. It needs the capability
+// base.
+func (t Target) MergedSVD(k int) (Triples, error) {
+	var handles [3]int32
+	if status := host.MergedSVD(t.index, int32(k), &handles); status < 0 {
+		return Triples{}, failure("merged_svd of "+t.Name, status)
+	}
+	return newTriples(handles)
 }
 
 // Metric reports a number about this weight; on the target of a Peer, about the two adapters on this weight.

@@ -14,57 +14,126 @@ import (
 // which is relative to the factors: a product of factors that cancel is noise from its first singular value on. Where rank is 0, U, s
 // and V are nil. It fails with ErrNumeric where scale, B or A are not finite, or a singular value is not.
 func DeltaSVD(b, a *Matrix, scale float64) (u *Matrix, s []float64, v *Matrix, rank int, err error) {
-	if err := b.checkFinite("B"); err != nil {
+	core, err := newCore(b, a, scale, true)
+	if err != nil || len(core.s) == 0 {
 		return nil, nil, nil, 0, err
 	}
-	if err := a.checkFinite("A"); err != nil {
-		return nil, nil, nil, 0, err
+	u, v = core.b.apply(core.u), core.a.apply(core.v)
+	if scale < 0 {
+		negate(u.Data)
+	}
+	fixRowSigns(u, v)
+	return u, core.s, v, len(core.s), nil
+}
+
+// DeltaValues returns the singular values that DeltaSVD does, to the bit, without any vectors. It fails as DeltaSVD does.
+func DeltaValues(b, a *Matrix, scale float64) ([]float64, error) {
+	core, err := newCore(b, a, scale, false)
+	return core.s, err
+}
+
+// deltaCore is scale·B·A in the bases of its factors: B is Q_B R_B, Aᵀ is Q_A R_A, and |scale| R_B R_Aᵀ is u diag(s) vᵀ up to what is
+// below the tolerance.
+type deltaCore struct {
+	b, a *tall
+	u, v columns
+	s    []float64
+}
+
+// newCore does all of DeltaSVD that does not need the Qs, which it only keeps for vectors.
+func newCore(b, a *Matrix, scale float64, vectors bool) (deltaCore, error) {
+	tallB, exponentB, err := scaledTall("B", b, false)
+	if err != nil {
+		return deltaCore{}, err
+	}
+	tallA, exponentA, err := scaledTall("A", a, true)
+	if err != nil {
+		return deltaCore{}, err
 	}
 	if b.Cols != a.Rows {
-		return nil, nil, nil, 0, fmt.Errorf("B is %d x %d and A is %d x %d: %w", b.Rows, b.Cols, a.Rows, a.Cols, ErrShape)
+		return deltaCore{}, fmt.Errorf("B is %d x %d and A is %d x %d: %w", b.Rows, b.Cols, a.Rows, a.Cols, ErrShape)
 	}
 	if scale-scale != 0 {
-		return nil, nil, nil, 0, fmt.Errorf("the scale is %g: %w", scale, ErrNumeric)
+		return deltaCore{}, fmt.Errorf("the scale is %g: %w", scale, ErrNumeric)
 	}
-	bColumns, aColumns := columnsOf(b, false), columnsOf(a, true)
-	exponent := bColumns.scaleDown() + aColumns.scaleDown()
-	tolerance := float64(max(b.Rows, a.Cols)) * 0x1p-52 * frobenius(bColumns) * frobenius(aColumns)
-	if scale == 0 || tolerance == 0 {
-		return nil, nil, nil, 0, nil
+	if scale == 0 {
+		return deltaCore{}, nil
 	}
-	bFactors, aFactors := factorize(bColumns, b.Rows), factorize(aColumns, a.Cols)
-	left, s, right, err := svdCore(bFactors, aFactors)
+	factorizeAll(vectors, tallB, tallA)
+	// A factor and its R have the same norm.
+	tolerance := float64(max(b.Rows, a.Cols)) * 0x1p-52 * frobenius(tallB.r()) * frobenius(tallA.r())
+	if tolerance == 0 {
+		return deltaCore{}, nil
+	}
+	u, s, v, err := svdCore(tallB, tallA)
 	if err != nil {
-		return nil, nil, nil, 0, err
+		return deltaCore{}, err
 	}
+	rank := 0
 	for rank < len(s) && s[rank] > tolerance {
 		rank++
 	}
-	if rank == 0 {
-		return nil, nil, nil, 0, nil
-	}
 	s = s[:rank]
-	fraction, scaleExponent := math.Frexp(math.Abs(scale))
+	fraction, exponent := math.Frexp(math.Abs(scale))
 	for i := range s {
 		s[i] *= fraction
 	}
-	if err := rescale(s, exponent+scaleExponent); err != nil {
-		return nil, nil, nil, 0, err
+	return deltaCore{tallB, tallA, u[:rank], v[:rank], s}, rescale(s, exponentB+exponentA+exponent)
+}
+
+// scaledTall prepares the factorisation of a finite m or its transpose, over a power of two that brings it to size 1.
+func scaledTall(name string, m *Matrix, transposed bool) (t *tall, exponent int, err error) {
+	if err := m.check(name); err != nil {
+		return nil, 0, err
 	}
-	uColumns, vColumns := bFactors.apply(left[:rank]), aFactors.apply(right[:rank])
-	if scale < 0 {
-		for _, column := range uColumns {
-			negate(column)
+	largest := m.largest()
+	if largest-largest != 0 {
+		return nil, 0, m.checkFinite(name) // which says where
+	}
+	if largest == 0 {
+		return newTall(m, transposed, 1), 0, nil
+	}
+	exponent = math.Ilogb(largest)
+	if exponent < -1000 || exponent > 1000 { // the power itself might overflow
+		copied := NewMatrix(m.Rows, m.Cols)
+		for i, v := range m.Data {
+			copied.Data[i] = math.Ldexp(v, -exponent)
 		}
+		return newTall(copied, transposed, 1), exponent, nil
 	}
-	fixSigns(uColumns, vColumns)
-	return uColumns.matrix(b.Rows), s, vColumns.matrix(a.Cols), rank, nil
+	return newTall(m, transposed, math.Ldexp(1, -exponent)), exponent, nil
+}
+
+// largest is the largest magnitude in m; NaN where m has NaN, else infinity where it has that.
+func (m *Matrix) largest() float64 {
+	const part = 1 << 16
+	parts := make([]uint64, (len(m.Data)+part-1)/part)
+	n := workers(len(parts), float64(len(m.Data)))
+	parallel(n, func(worker int) {
+		for i := worker; i < len(parts); i += n {
+			var first, second uint64 // magnitudes order like their bits, NaN above infinity
+			data := m.Data[i*part : min((i+1)*part, len(m.Data))]
+			for ; len(data) >= 2; data = data[2:] {
+				first = max(first, math.Float64bits(data[0])&^(1<<63))
+				second = max(second, math.Float64bits(data[1])&^(1<<63))
+			}
+			for _, v := range data {
+				first = max(first, math.Float64bits(v)&^(1<<63))
+			}
+			parts[i] = max(first, second)
+		}
+	})
+	var bits uint64
+	for _, b := range parts {
+		bits = max(bits, b)
+	}
+	return math.Float64frombits(bits)
 }
 
 // svdCore factorises R_B R_Aᵀ.
-func svdCore(b, a *householder) (u columns, s []float64, v columns, err error) {
+func svdCore(b, a *tall) (u columns, s []float64, v columns, err error) {
 	rb, ra := b.r(), a.r()
-	rows, cols := len(b.tau), len(a.tau)
+	rows, cols := b.k(), a.k()
 	core := newColumns(rows, cols)
 	for j := range cols {
 		// R_B and R_A are zero below their diagonals.

@@ -34,8 +34,27 @@ func (s Stored) Shape() (rows, cols int) {
 	return s.Ref.Shape[0], s.Ref.Shape[1]
 }
 
-// Read makes a Stored Rows. The dtype must be a weight type.
+// Read makes a Stored Rows. The dtype must be a weight type. Reader is read by several goroutines at once.
 func (s Stored) Read(dst []float64, first, n int) error {
+	rows, cols := s.Shape()
+	if first < 0 || n < 0 || first > rows-n {
+		return s.outside(first, n)
+	}
+	parts := workers(n, float64(n)*float64(cols))
+	errs := make([]error, parts)
+	parallel(parts, func(part int) {
+		from, to := n*part/parts, n*(part+1)/parts
+		errs[part] = s.readPart(dst[from*cols:], first+from, to-from)
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Stored) readPart(dst []float64, first, n int) error {
 	bytes, err := s.read(nil, first, n)
 	if err != nil {
 		return err
@@ -51,7 +70,7 @@ func (s Stored) Read(dst []float64, first, n int) error {
 func (s Stored) read(buffer []byte, first, n int) ([]byte, error) {
 	rows, cols := s.Shape()
 	if first < 0 || n < 0 || first > rows-n {
-		return nil, fmt.Errorf("tensor %q: rows %d to %d of %d: %w", s.Name, first, first+n-1, rows, ErrShape)
+		return nil, s.outside(first, n)
 	}
 	stride := cols * s.DType.Size()
 	if len(buffer) < n*stride {
@@ -65,6 +84,11 @@ func (s Stored) read(buffer []byte, first, n int) ([]byte, error) {
 		return nil, fmt.Errorf("tensor %q: reading %d bytes at %d: %w", s.Name, len(buffer), s.Offset+int64(first)*int64(stride), err)
 	}
 	return buffer, nil
+}
+
+func (s Stored) outside(first, n int) error {
+	rows, _ := s.Shape()
+	return fmt.Errorf("tensor %q: rows %d to %d of %d: %w", s.Name, first, first+n-1, rows, ErrShape)
 }
 
 // blockValues is how many values of a streamed matrix are in memory at a time: 1 MiB of f64.

@@ -130,6 +130,38 @@ func TestStats(t *testing.T) {
 	}
 }
 
+// TestProjectStats: one pass gives what two give, to the bit.
+func TestProjectStats(t *testing.T) {
+	r := newRand()
+	w, u, v := random(r, 700, 500), random(r, 700, 6), random(r, 500, 9)
+	w.Data[5], w.Data[600*500] = 0, 0x1p-1060
+	stored := storedMatrix(tensor.F64, w)
+	for _, transposed := range []bool{false, true} {
+		left, right := u, v
+		if transposed {
+			left, right = v, u
+		}
+		wantProjection, err := Project(stored, transposed, left, right)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantStats, err := Stats(stored, tensor.F64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtimeIndependent(t, func() (abi.Stats, error) {
+			projection, stats, err := ProjectStats(stored, transposed, left, right, tensor.F64)
+			if err == nil && (distance(t, projection, wantProjection) != 0 || stats != wantStats) {
+				t.Errorf("transposed %t: %+v, want %+v", transposed, stats, wantStats)
+			}
+			return stats, err
+		})
+	}
+	if _, _, err := ProjectStats(stored, true, u, v, tensor.F64); !errors.Is(err, ErrShape) {
+		t.Errorf("factors of the other side: %v", err)
+	}
+}
+
 func TestStatsOfBlocks(t *testing.T) {
 	w := random(newRand(), 700, 500)
 	w.Data[600*500+7] = math.Inf(1)

@@ -10,52 +10,143 @@ import (
 // Stats looks at every value of w once. stored is the type that w's values have where they are stored: it decides what is subnormal. Sums
 // are taken row by row with four partial sums, and over rows with compensation.
 func Stats(w Rows, stored tensor.DType) (abi.Stats, error) {
-	rows, cols := w.Shape()
-	s := abi.Stats{Count: int64(rows) * int64(cols), FirstNonFinite: -1, Min: math.Inf(1), Max: math.Inf(-1)}
-	var sum, squares compensated
-	used := make([]bool, cols) // columns that have a value other than zero
-	finite := make([]float64, cols)
-	tiny := smallestNormal(stored)
-	err := eachBlock(w, func(first int, block *Matrix) error {
-		for i := range block.Rows {
-			values := finite[:0]
-			rowZeros := s.Zero
-			for j, v := range block.Row(i) {
-				if v == 0 {
-					s.Zero++
-					continue // adds nothing to any sum
-				}
-				used[j] = true
-				if v-v != 0 {
-					if s.FirstNonFinite < 0 {
-						s.FirstNonFinite = int64(first+i)*int64(cols) + int64(j)
-					}
-					if v != v {
-						s.NaN++
-					} else {
-						s.Inf++
-					}
-					continue
-				}
-				if math.Abs(v) < tiny {
-					s.Subnormal++
-				}
-				s.Min, s.Max = min(s.Min, v), max(s.Max, v)
-				values = append(values, v)
-			}
-			sum.add(total(values))
-			squares.add(dot(values, values))
-			if s.Zero-rowZeros == int64(cols) {
-				s.ZeroRows++
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	s := newCensus(w, stored)
+	if err := eachBlock(w, func(first int, block *Matrix) error { s.add(first, block); return nil }); err != nil {
 		return abi.Stats{}, err
 	}
-	for _, nonzero := range used {
-		if !nonzero {
+	return s.result(), nil
+}
+
+// census is Stats under way.
+type census struct {
+	cols         int
+	tiny         float64 // the smallest magnitude that is not subnormal
+	total        abi.Stats
+	sum, squares compensated
+	used         []bool // columns that have a value other than zero
+	rows         []abi.Stats
+	parts        []censusPart
+}
+
+// censusPart is what one goroutine needs.
+type censusPart struct {
+	used   []bool
+	every  bool // all of used
+	values []float64
+}
+
+func newCensus(w Rows, stored tensor.DType) *census {
+	rows, cols := w.Shape()
+	return &census{
+		cols: cols, tiny: smallestNormal(stored), used: make([]bool, cols),
+		total: abi.Stats{Count: int64(rows) * int64(cols), FirstNonFinite: -1, Min: math.Inf(1), Max: math.Inf(-1)},
+	}
+}
+
+// add counts the rows of a block, which begins at row first, in parallel, and adds them in their order.
+func (c *census) add(first int, block *Matrix) {
+	if len(c.rows) < block.Rows {
+		c.rows = make([]abi.Stats, block.Rows)
+	}
+	n := workers(block.Rows, float64(len(block.Data)))
+	for len(c.parts) < n {
+		c.parts = append(c.parts, censusPart{used: make([]bool, c.cols), values: make([]float64, c.cols)})
+	}
+	parallel(n, func(worker int) {
+		for i := block.Rows * worker / n; i < block.Rows*(worker+1)/n; i++ {
+			c.rows[i] = c.parts[worker].row(block.Row(i), c.tiny)
+		}
+	})
+	for i, row := range c.rows[:block.Rows] {
+		t := &c.total
+		t.NaN += row.NaN
+		t.Inf += row.Inf
+		t.Zero += row.Zero
+		t.Subnormal += row.Subnormal
+		if row.FirstNonFinite >= 0 && t.FirstNonFinite < 0 {
+			t.FirstNonFinite = int64(first+i)*int64(c.cols) + row.FirstNonFinite
+		}
+		if row.Zero == int64(c.cols) {
+			t.ZeroRows++
+		}
+		t.Min, t.Max = min(t.Min, row.Min), max(t.Max, row.Max)
+		c.sum.add(row.Sum)
+		c.squares.add(row.SumSquares)
+	}
+}
+
+// row counts one row. Its extrema are infinite where nothing is finite, and zeros are not among them.
+func (p *censusPart) row(values []float64, tiny float64) abi.Stats {
+	smallest, largest, low, high := math.Inf(1), 0.0, math.Inf(1), math.Inf(-1)
+	finite := true
+	for _, v := range values {
+		size := math.Abs(v)
+		if size < smallest {
+			smallest = size
+		}
+		if size > largest {
+			largest = size
+		}
+		if v < low {
+			low = v
+		}
+		if v > high {
+			high = v
+		}
+		finite = finite && v == v
+	}
+	if !finite || smallest < tiny || largest-largest != 0 {
+		return p.mixed(values, tiny)
+	}
+	if !p.every {
+		p.every = true
+		for j := range p.used {
+			p.used[j] = true
+		}
+	}
+	return abi.Stats{FirstNonFinite: -1, Min: low, Max: high, Sum: total(values), SumSquares: dot(values, values)}
+}
+
+// mixed is row for a row with zeros, subnormals, or values that are not finite.
+func (p *censusPart) mixed(row []float64, tiny float64) abi.Stats {
+	s := abi.Stats{FirstNonFinite: -1, Min: math.Inf(1), Max: math.Inf(-1)}
+	values := p.values[:0]
+	for j, v := range row {
+		if v == 0 {
+			s.Zero++
+			continue // adds nothing to any sum
+		}
+		p.used[j] = true
+		if v-v != 0 {
+			if s.FirstNonFinite < 0 {
+				s.FirstNonFinite = int64(j)
+			}
+			if v != v {
+				s.NaN++
+			} else {
+				s.Inf++
+			}
+			continue
+		}
+		if math.Abs(v) < tiny {
+			s.Subnormal++
+		}
+		s.Min, s.Max = min(s.Min, v), max(s.Max, v)
+		values = append(values, v)
+	}
+	s.Sum, s.SumSquares = total(values), dot(values, values)
+	return s
+}
+
+func (c *census) result() abi.Stats {
+	s := c.total
+	for _, part := range c.parts {
+		for j, used := range part.used {
+			c.used[j] = c.used[j] || used
+		}
+	}
+	for _, used := range c.used {
+		if !used {
 			s.ZeroCols++
 		}
 	}
@@ -65,8 +156,8 @@ func Stats(w Rows, stored tensor.DType) (abi.Stats, error) {
 	if s.NaN+s.Inf == s.Count {
 		s.Min, s.Max = 0, 0
 	}
-	s.Sum, s.SumSquares = sum.value(), squares.value()
-	return s, nil
+	s.Sum, s.SumSquares = c.sum.value(), c.squares.value()
+	return s
 }
 
 // smallestNormal is the smallest magnitude above zero that d stores with full precision.

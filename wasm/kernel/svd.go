@@ -213,6 +213,27 @@ func fixSigns(u, v columns) {
 	}
 }
 
+// fixRowSigns is fixSigns for matrices by rows.
+func fixRowSigns(u, v *Matrix) {
+	largest := make([]float64, u.Cols)
+	for i := range u.Rows {
+		for j, x := range u.Row(i) {
+			if math.Abs(x) > math.Abs(largest[j]) {
+				largest[j] = x
+			}
+		}
+	}
+	for j, x := range largest {
+		if x < 0 {
+			for _, m := range []*Matrix{u, v} {
+				for i := j; i < len(m.Data); i += m.Cols {
+					m.Data[i] = -m.Data[i]
+				}
+			}
+		}
+	}
+}
+
 // rescale multiplies s by 2^exponent.
 func rescale(s []float64, exponent int) error {
 	for i, v := range s {

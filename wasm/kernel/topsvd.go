@@ -27,12 +27,39 @@ const (
 // triple meets topTolerance. Otherwise w is read into memory and factorised as a whole. Either way the result depends on w alone. It looks
 // at ctx while it reads w, and fails with ErrNumeric where w is not finite or the iteration does not converge.
 func TopSVD(ctx context.Context, w Rows, transposed bool, k int) (u *Matrix, s []float64, v *Matrix, err error) {
+	return topSVD(ctx, operator{Rows: w}, transposed, k)
+}
+
+// factorizedWhole reports whether TopSVD reads all of a weight instead of iterating.
+func factorizedWhole(rows, cols, k int) bool {
+	smaller := min(rows, cols)
+	return smaller <= topExact || 3*k > smaller
+}
+
+// TopScratch is about how many bytes TopSVD and MergedSVD use besides their results, for callers that bound memory first.
+func TopScratch(rows, cols, k int) int64 {
+	bytes := 16 * float64(rows) * float64(cols) // by rows, and by columns
+	if !factorizedWhole(rows, cols, k) {
+		_, capacity := krylovSize(rows, cols, k)
+		bytes = 48 * float64(capacity) * float64(max(rows, cols)) // a basis and two images, twice: a restart combines them
+	}
+	return int64(min(bytes, 1<<62))
+}
+
+// krylovSize is how many columns a block has, and the basis before a restart.
+func krylovSize(rows, cols, k int) (width, capacity int) {
+	width = min(32, max(8, (k/4+3)&^3))
+	return width, min(rows, cols, 4*k+8*width)
+}
+
+// topSVD is TopSVD of an operator.
+func topSVD(ctx context.Context, w operator, transposed bool, k int) (u *Matrix, s []float64, v *Matrix, err error) {
 	rows, cols := w.Shape()
 	if k < 1 || k > min(rows, cols) {
 		return nil, nil, nil, fmt.Errorf("%d singular triples of a weight of %d x %d: %w", k, rows, cols, ErrShape)
 	}
 	var left, right columns
-	if smaller := min(rows, cols); smaller <= topExact || 3*k > smaller {
+	if factorizedWhole(rows, cols, k) {
 		left, s, right, err = wholeSVD(ctx, w, k)
 	} else {
 		left, s, right, err = krylovSVD(ctx, w, k)
@@ -49,14 +76,17 @@ func TopSVD(ctx context.Context, w Rows, transposed bool, k int) (u *Matrix, s [
 }
 
 // wholeSVD reads all of w and cuts its SVD to k triples.
-func wholeSVD(ctx context.Context, w Rows, k int) (u columns, s []float64, v columns, err error) {
+func wholeSVD(ctx context.Context, w operator, k int) (u columns, s []float64, v columns, err error) {
 	rows, cols := w.Shape()
 	whole := NewMatrix(rows, cols)
-	if err := eachBlock(w, func(first int, block *Matrix) error {
+	if err := eachBlock(w.Rows, func(first int, block *Matrix) error {
 		copy(whole.Data[first*cols:], block.Data)
 		return ctx.Err()
 	}); err != nil {
 		return nil, nil, nil, err
+	}
+	if w.left != nil {
+		addProduct(whole, view{w.left, false}, pack(view{w.right, false}))
 	}
 	if err := whole.checkFinite("the weight"); err != nil {
 		return nil, nil, nil, err
@@ -75,7 +105,7 @@ func wholeSVD(ctx context.Context, w Rows, k int) (u columns, s []float64, v col
 
 // krylov is the state of the iteration: an orthonormal basis of a subspace of the stored columns' space, and what W and WᵀW make of it.
 type krylov struct {
-	w          Rows
+	w          operator
 	rows, cols int
 	basis      columns // orthonormal, each of length cols
 	image      columns // W basis, each of length rows
@@ -83,11 +113,10 @@ type krylov struct {
 	random     splitmix
 }
 
-func krylovSVD(ctx context.Context, w Rows, k int) (u columns, s []float64, v columns, err error) {
+func krylovSVD(ctx context.Context, w operator, k int) (u columns, s []float64, v columns, err error) {
 	state := &krylov{w: w, random: 1}
 	state.rows, state.cols = w.Shape()
-	width := min(32, max(8, (k/4+3)&^3))                 // columns of a block
-	capacity := min(state.rows, state.cols, 4*k+8*width) // columns of the basis before a restart
+	width, capacity := krylovSize(state.rows, state.cols, k)
 	next := make(columns, width)
 	for j := range next {
 		next[j] = state.fresh(next[:j])
@@ -133,14 +162,29 @@ func (s *krylov) extend(ctx context.Context, block columns) error {
 	x := block.matrix(s.cols)
 	image, gram := NewMatrix(s.rows, x.Cols), NewMatrix(s.cols, x.Cols)
 	right := pack(view{x, false})
-	err := eachBlock(s.w, func(first int, rows *Matrix) error {
+	var inner *packed // what the right factor of the update makes of the block
+	if s.w.left != nil {
+		mixed := NewMatrix(s.w.right.Rows, x.Cols)
+		addProduct(mixed, view{s.w.right, false}, right)
+		inner = pack(view{mixed, false})
+	}
+	err := eachBlock(s.w.Rows, func(first int, rows *Matrix) error {
 		part := &Matrix{Rows: rows.Rows, Cols: x.Cols, Data: image.Data[first*x.Cols:][:rows.Rows*x.Cols]}
 		addProduct(part, view{rows, false}, right)
+		if inner != nil {
+			width := s.w.left.Cols
+			addProduct(part, view{&Matrix{Rows: rows.Rows, Cols: width, Data: s.w.left.Data[first*width:][:rows.Rows*width]}, false}, inner)
+		}
 		addProduct(gram, view{rows, true}, pack(view{part, false}))
 		return ctx.Err()
 	})
 	if err != nil {
 		return err
+	}
+	if s.w.left != nil {
+		mixed := NewMatrix(s.w.left.Cols, x.Cols)
+		addProduct(mixed, view{s.w.left, true}, pack(view{image, false}))
+		addProduct(gram, view{s.w.right, true}, pack(view{mixed, false}))
 	}
 	if err := gram.checkFinite("WᵀW times a block"); err != nil {
 		return err

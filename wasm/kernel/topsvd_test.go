@@ -102,7 +102,7 @@ func TestKrylov(t *testing.T) {
 		want := singularValues(t, m)
 		for _, k := range []int{1, 5, 16} {
 			t.Run(fmt.Sprintf("%s k=%d", name, k), func(t *testing.T) {
-				left, s, right, err := krylovSVD(t.Context(), m, k)
+				left, s, right, err := krylovSVD(t.Context(), operator{Rows: m}, k)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -138,7 +138,7 @@ func TestKrylovIgnoresProcessors(t *testing.T) {
 	m := storedMatrix(tensor.F64, decaying(1300, 102))
 	run := func(processors int) []float64 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors))
-		u, s, v, err := krylovSVD(t.Context(), m, 6)
+		u, s, v, err := krylovSVD(t.Context(), operator{Rows: m}, 6)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +159,7 @@ func TestTopSVDStops(t *testing.T) {
 	if _, _, _, err := TopSVD(ctx, m, false, 3); !errors.Is(err, context.Canceled) {
 		t.Errorf("whole: %v", err)
 	}
-	if _, _, _, err := krylovSVD(ctx, m, 3); !errors.Is(err, context.Canceled) {
+	if _, _, _, err := krylovSVD(ctx, operator{Rows: m}, 3); !errors.Is(err, context.Canceled) {
 		t.Errorf("krylov: %v", err)
 	}
 	for _, k := range []int{-1, 0, 111} {
@@ -168,7 +168,7 @@ func TestTopSVDStops(t *testing.T) {
 		}
 	}
 	m.Data[5000] = math.NaN()
-	if _, _, _, err := krylovSVD(t.Context(), m, 3); !errors.Is(err, ErrNumeric) {
+	if _, _, _, err := krylovSVD(t.Context(), operator{Rows: m}, 3); !errors.Is(err, ErrNumeric) {
 		t.Errorf("NaN: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 
+	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
@@ -37,14 +38,8 @@ type goldenPair struct {
 
 const tolerance = 1e-6 // relative for metrics of pairs, absolute for φ
 
-// ofDelta says what each module gives of a trained adapter: so many metrics for each target, of which so many are in golden.json, and the
-// codes of its findings where the rank is 64.
-var ofDelta = map[string]struct {
-	metrics, golden int
-	rank64          []string
-}{
-	"amplification": {metrics: 10, golden: 10}, "hygiene": {}, "spectrum": {metrics: 8, golden: 6, rank64: []string{"RANK_TO_SPARE"}},
-}
+// inGolden says how many of a module's metrics of each target are in golden.json.
+var inGolden = map[string]int{"amplification": 10, "hygiene": 0, "merge-loss": 3, "outliers": 0, "spectrum": 6}
 
 // Every metric of every trained adapter, from the guest in its sandbox, is what numpy computed.
 func TestGoldenMetrics(t *testing.T) {
@@ -63,24 +58,24 @@ func TestGoldenMetrics(t *testing.T) {
 			}
 			targets[i].BaseSVD = svds[name]
 		}
-		for module, given := range ofDelta {
+		for module, golden := range inGolden {
 			t.Run(adapter+"/"+module, func(t *testing.T) {
 				result := runner.run(t, module, sandbox.Input{Targets: targets})
-				if len(result.Metrics) != given.metrics*len(want.Targets) {
-					t.Errorf("%d metrics, want %d for each of %d targets", len(result.Metrics), given.metrics, len(want.Targets))
-				}
-				var codes, expected []string
+				spare := false
 				for _, finding := range result.Findings {
-					codes = append(codes, finding.Code)
+					spare = spare || finding.Code == "RANK_TO_SPARE"
+					if finding.Severity != abi.Info {
+						t.Errorf("a healthy adapter has the finding %+v", finding)
+					}
 				}
-				if targets[0].Rank == 64 {
-					expected = given.rank64
-				}
-				if !slices.Equal(codes, expected) {
-					t.Errorf("findings %+v, want %q", result.Findings, expected)
+				if want := module == "spectrum" && targets[0].Rank == 64; spare != want {
+					t.Errorf("a rank to spare is found: %t, want %t", spare, want)
 				}
 				compared := 0
 				for _, m := range result.Metrics {
+					if m.Target < 0 {
+						continue
+					}
 					name := targets[m.Target].Name
 					value, ok := want.Targets[name].Metrics[m.Name]
 					if !ok {
@@ -91,8 +86,8 @@ func TestGoldenMetrics(t *testing.T) {
 						t.Errorf("%s of %s is %.17g, want %.17g", m.Name, name, m.Value, value)
 					}
 				}
-				if compared != given.golden*len(want.Targets) {
-					t.Errorf("%d metrics compared, want %d for each of %d targets", compared, given.golden, len(want.Targets))
+				if compared != golden*len(want.Targets) {
+					t.Errorf("%d metrics compared, want %d for each of %d targets", compared, golden, len(want.Targets))
 				}
 			})
 		}
@@ -127,9 +122,6 @@ func TestGoldenPairs(t *testing.T) {
 				if pair.A == adapter {
 					ours = append(ours, pair)
 				}
-			}
-			if len(ours)*19 != len(result.Metrics) {
-				t.Fatalf("%d metrics for %d pairs, want 19 each", len(result.Metrics), len(ours))
 			}
 			given := index(input, result)
 			for _, pair := range ours {

@@ -1,18 +1,20 @@
-// Package modules holds the diagnostics that ship with Tenon. Each is an ordinary guest: its source, its manifest and, once `make guests`
-// has built it, its module lie in the folder of its name, and anyone can write one like it with package diag.
+// Package modules holds the diagnostics that ship with Tenon. The source and the manifest of each lie in the folder of its name, and
+// anyone can write one like it with package diag. Diagnostics that need the same capabilities share a guest, which `make guests` builds
+// from wasm/guests and leaves here, compressed.
 package modules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"fmt"
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/go-json-experiment/json"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
 )
@@ -26,8 +28,11 @@ type Module struct {
 
 // The modules are not in the repository; a build without them stops here, so that no binary lacks one.
 //
-//go:embed */*.wasm */*.json
+//go:embed *.wasm.zst */*.json
 var files embed.FS
+
+// maxGuest bounds a decompressed guest: what a worker accepts.
+const maxGuest = 16 << 20
 
 var builtin = sync.OnceValues(func() ([]Module, error) { return load(files) })
 
@@ -37,13 +42,14 @@ func Builtin() ([]Module, error) {
 	return slices.Clone(all), err
 }
 
-// load reads every NAME/NAME.json and its NAME/NAME.wasm, in the order of the names.
+// load reads every NAME/NAME.json and the guest it names, in the order of the names.
 func load(fsys fs.FS) ([]Module, error) {
 	manifests, err := fs.Glob(fsys, "*/*.json")
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(manifests)
+	guests := map[string]guest{}
 	var all []Module
 	for _, file := range manifests {
 		text, err := fs.ReadFile(fsys, file)
@@ -57,13 +63,40 @@ func load(fsys fs.FS) ([]Module, error) {
 		if folder := path.Dir(file); manifest.ID != folder || path.Base(file) != folder+".json" {
 			return nil, fmt.Errorf("manifest %s: its id is %q; folder, file and id must agree", file, manifest.ID)
 		}
-		wasm, err := fs.ReadFile(fsys, strings.TrimSuffix(file, ".json")+".wasm")
-		if err != nil {
-			return nil, fmt.Errorf("module %s: %w; make guests builds it", manifest.ID, err)
+		name := cmp.Or(manifest.Guest, manifest.ID)
+		g, known := guests[name]
+		if !known {
+			if g, err = readGuest(fsys, name+".wasm.zst"); err != nil {
+				return nil, fmt.Errorf("module %s: %w; make guests builds it", manifest.ID, err)
+			}
+			guests[name] = g
 		}
-		all = append(all, Module{Wasm: wasm, SHA256: sha256.Sum256(wasm), Manifest: manifest})
+		all = append(all, Module{Wasm: g.wasm, SHA256: g.sha256, Manifest: manifest})
 	}
 	return all, nil
+}
+
+// guest is a WebAssembly file.
+type guest struct {
+	wasm   []byte
+	sha256 [32]byte
+}
+
+func readGuest(fsys fs.FS, file string) (guest, error) {
+	packed, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return guest{}, err
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxGuest))
+	if err != nil {
+		return guest{}, err
+	}
+	defer decoder.Close()
+	wasm, err := decoder.DecodeAll(packed, nil)
+	if err != nil {
+		return guest{}, fmt.Errorf("guest %s: %w", file, err)
+	}
+	return guest{wasm, sha256.Sum256(wasm)}, nil
 }
 
 // parse reads a manifest. A member nobody knows is an error: it would be a need or a limit that is not kept.
@@ -74,6 +107,9 @@ func parse(text []byte) (abi.Manifest, error) {
 	}
 	if manifest.Version == "" || manifest.Title == "" {
 		return abi.Manifest{}, fmt.Errorf("version and title must be given")
+	}
+	if !slices.Contains([]abi.Cost{abi.CostFactors, abi.CostWeights, abi.CostVectors}, manifest.Cost) {
+		return abi.Manifest{}, fmt.Errorf("cost is %q, and must be %s, %s or %s", manifest.Cost, abi.CostFactors, abi.CostWeights, abi.CostVectors)
 	}
 	for _, need := range manifest.Needs {
 		if !slices.Contains([]abi.Capability{abi.CapBase, abi.CapPeers, abi.CapKernels}, need) {

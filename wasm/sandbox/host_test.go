@@ -41,6 +41,7 @@ func twoByThree() Input {
 		Peers:   []Peer{{Name: "sha256:beef", Targets: []*Target{&other}}, {Name: "sha256:cafe", Targets: []*Target{nil}}},
 		Attrs:   map[string]string{"adapter.format": "peft"},
 		Params:  map[string]float64{"limit": 3},
+		Bank:    &Bank{Names: []string{"sha256:f00d", "sha256:d00d!"}, Features: []Matrix{{2, 2, []float64{1, 2, 3, math.NaN()}}, {}}},
 	}
 }
 
@@ -48,7 +49,7 @@ func twoByThree() Input {
 func options(m wasmtest.Module) Options {
 	return Options{
 		Wasm: m.Encode(), Granted: everything, Input: twoByThree(), InProcess: true,
-		Manifest: abi.Manifest{Needs: everything, Params: map[string]abi.Parameter{"limit": {Default: 1}, "other": {Default: 7}}},
+		Manifest: abi.Manifest{ID: "script", Needs: everything, Params: map[string]abi.Parameter{"limit": {Default: 1}, "other": {Default: 7}}},
 	}
 }
 
@@ -59,6 +60,15 @@ func results(r Result, steps int) []float64 {
 		values = append(values, m.Value)
 	}
 	return values
+}
+
+// formats are up to two formats in memory.
+func formats(f ...abi.Format) []float64 {
+	var bits uint64
+	for i, format := range f {
+		bits |= uint64(uint32(format)) << (32 * i)
+	}
+	return []float64{math.Float64frombits(bits)}
 }
 
 func TestHandlersMatchTheABI(t *testing.T) {
@@ -98,6 +108,10 @@ func TestHostFunctions(t *testing.T) {
 			[]float64{11, 0, -1, -1, -1, 3, float64(abi.BadHandle)}, nil},
 		{"attributes", []wasmtest.Step{do("attr", "adapter.format", out, 100), do("attr", "nothing", out, 100), do("last_error", out, 1000)},
 			[]float64{4, -1, 36}, nil},
+		{"the module's id is the manifest's", []wasmtest.Step{do("attr", "module.id", out, 100)}, []float64{6}, nil},
+		{"bank", []wasmtest.Step{do("bank_count"), do("bank_name", 1, out, 100), do("bank_name", 0, 0, 0), do("bank_name", 2, out, 100),
+			do("bank_name", -1, 0, 0), do("bank_features", -1), read(0, 4), metric("third", f64(out+1024+16)), do("bank_features", 0),
+			do("bank_features", 1), do("bank_features", -2)}, []float64{2, 12, 11, -1, -1, 0, 4, 0, -1, -1, -1}, map[string]float64{"third": 3}},
 		{"parameters", []wasmtest.Step{do("param", "limit", out), metric("set", f64(out)), do("param", "other", out), metric("default", f64(out)),
 			do("param", "unknown", out)}, []float64{0, 0, 0, 0, -1}, map[string]float64{"set": 3, "default": 7}},
 		{"tensor shape and read", []wasmtest.Step{info, do("tensor_shape", b, out+512), read(w, 6), metric("last", f64(out+1024+40)),
@@ -124,6 +138,31 @@ func TestHostFunctions(t *testing.T) {
 		{"delta svd", []wasmtest.Step{info, do("delta_svd", b, a, 0.5, out+512), read(second, 1), metric("s", f64(out+1024)),
 			do("delta_svd", b, a, 0.0, out+512), do("delta_svd", b, b, 1.0, out+512), do("delta_svd", b, a, math.NaN(), out+512)},
 			[]float64{0, 1, 1, 0, 0, -4, -9}, map[string]float64{"s": 0.5 * math.Sqrt(101*5)}},
+		{"delta values", []wasmtest.Step{info, do("delta_values", b, a, 0.5, out+512), read(made, 1), metric("s", f64(out+1024)),
+			do("delta_values", b, a, 0.0, out+512), do("delta_values", b, b, 1.0, out+512), do("delta_values", b, a, math.Inf(1), out+512),
+			do("delta_values", w, a, 1.0, out+512), do("delta_values", 99, a, 1.0, out+512)},
+			[]float64{0, 1, 1, 0, 0, -4, -9, -7, -2}, map[string]float64{"s": 0.5 * math.Sqrt(101*5)}},
+		{"project and stats", []wasmtest.Step{info, do("tensor_put_f64", []float64{1, 1}, 2, 1), do("tensor_put_f64", []float64{1, 2, 3}, 3, 1),
+			do("project_stats", w, 3, 4, out+512), read(5, 1), metric("value", f64(out+1024)), metric("sum", f64(out+512+80)),
+			do("project_stats", w, 4, 3, out+512), do("project_stats", 3, 3, w, out+512), do("project_stats", 3, 3, 6, out+512)},
+			[]float64{0, 3, 4, 5, 1, 0, 0, -4, -7, -2}, map[string]float64{"value": 46, "sum": 21}},
+		{"rounding", []wasmtest.Step{do("rounding", 0, int64(0), int64(2), formats(abi.FormatBF16, abi.FormatF32), 2, out),
+			metric("squares", f64(out+56)), metric("again", f64(out+96+48)),
+			do("rounding", 0, int64(1), int64(1), formats(abi.FormatF16), 1, out), metric("last", f64(out+56)),
+			do("rounding", 0, int64(-1), int64(1), formats(abi.FormatF16), 1, out), do("rounding", 0, int64(0), int64(3), formats(abi.FormatF16), 1, out),
+			do("rounding", 0, int64(2), int64(0), formats(abi.FormatF16), 1, out),
+			do("rounding", 0, int64(math.MaxInt64), int64(math.MaxInt64), formats(abi.FormatF16), 1, out),
+			do("rounding", 0, int64(0), int64(2), formats(abi.FormatF16), 0, out), do("rounding", 0, int64(0), int64(2), formats(abi.FormatF16), 9, out),
+			do("rounding", 0, int64(0), int64(2), formats(abi.FormatF16), -1, out), do("rounding", 0, int64(0), int64(2), 0, math.MaxInt32, out),
+			do("rounding", 0, int64(0), int64(2), formats(4), 1, out), do("rounding", 0, int64(0), int64(2), formats(-1), 1, out),
+			do("rounding", 0, int64(0), int64(2), formats(abi.FormatNF4), 1, out),
+			do("rounding", 1, int64(0), int64(2), formats(abi.FormatF16), 1, out)},
+			[]float64{0, 0, 0, 0, 0, -3, -3, -3, -3, -3, -3, -3, -3, -7, -7, -4, -1},
+			map[string]float64{"squares": 0.25 * 505, "again": 0.25 * 505, "last": 0.25 * 500}},
+		{"merged svd", []wasmtest.Step{do("merged_svd", 0, 1, out+512), read(second, 1), metric("s", f64(out+1024)),
+			do("merged_svd", 0, 0, out), do("merged_svd", 0, 3, out), do("merged_svd", 0, -1, out), do("merged_svd", 0, math.MaxInt32, out),
+			do("merged_svd", 1, 1, out), do("tensor_shape", third, out)}, []float64{0, 1, 0, -3, -3, -3, -3, -1, 0},
+			map[string]float64{"s": math.Sqrt((384.25 + math.Sqrt(384.25*384.25-4*398.25)) / 2)}},
 		{"project", []wasmtest.Step{info, do("tensor_put_f64", []float64{1, 1}, 2, 1), do("tensor_put_f64", []float64{1, 2, 3}, 3, 1),
 			do("project", w, 3, 4),
 			read(5, 1), metric("value", f64(out+1024)), do("project", w, 4, 3)}, []float64{0, 3, 4, 5, 1, 0, -4}, map[string]float64{"value": 46}},
@@ -169,6 +208,10 @@ func TestTransposedBaseLooksLikeAnyOther(t *testing.T) {
 		wasmtest.Do("project", w, 3, 4), wasmtest.Do("tensor_read_f64", 5, int64(0), out+512, 1),
 		wasmtest.Do("grid", 0, -1, "product", 1, 1, out+512),
 		wasmtest.Do("stats", w, out+512), wasmtest.Do("grid", 0, -1, "stats", 1, 12, out+512),
+		wasmtest.Do("project_stats", w, 3, 4, out+512), wasmtest.Do("grid", 0, -1, "stats_beside", 1, 12, out+512),
+		wasmtest.Do("rounding", 0, int64(0), int64(2), formats(abi.FormatF16), 1, out+512),
+		wasmtest.Do("merged_svd", 0, 2, out+512), wasmtest.Do("tensor_read_f64", wasmtest.LoadI32(out+520), int64(0), out+600, 6),
+		wasmtest.Do("grid", 0, -1, "merged", 3, 2, out+600),
 		wasmtest.Do("round_loss", 0, 0, out+512), wasmtest.Do("grid", 0, -1, "loss", 1, 10, out+512)))
 	plain := Run(context.Background(), o)
 	o.Input.Targets[0].FanInFanOut = true
@@ -178,7 +221,7 @@ func TestTransposedBaseLooksLikeAnyOther(t *testing.T) {
 		t.Fatalf("%+v\n%+v", plain, transposed)
 	}
 	for i, g := range plain.Grids {
-		if fmt.Sprint(g.Values) != fmt.Sprint(transposed.Grids[i].Values) { // some are i64 -1, NaN as f64
+		if fmt.Sprintf("%.12g", g.Values) != fmt.Sprintf("%.12g", transposed.Grids[i].Values) { // some are i64 -1, NaN as f64
 			t.Errorf("%s: %v, transposed %v", g.Name, g.Values, transposed.Grids[i].Values)
 		}
 	}
@@ -193,6 +236,12 @@ func TestGuestBugsTrap(t *testing.T) {
 		says string
 	}{
 		{"pointer outside", []wasmtest.Step{do("target_info", 0, 65536-63)}, "outside the guest's memory"},
+		{"formats outside", []wasmtest.Step{do("rounding", 0, int64(0), int64(1), -4, 2, 0)}, "outside the guest's memory"},
+		{"roundings outside", []wasmtest.Step{do("rounding", 0, int64(0), int64(1), 0, 8, 65536-8*96+1)}, "outside the guest's memory"},
+		{"triples outside", []wasmtest.Step{do("merged_svd", 0, 1, -1)}, "outside the guest's memory"},
+		{"values outside", []wasmtest.Step{do("delta_values", 0, 1, 1.0, 65533)}, "outside the guest's memory"},
+		{"stats outside", []wasmtest.Step{do("project_stats", 0, 0, 0, 65536-95)}, "outside the guest's memory"},
+		{"bank's name outside", []wasmtest.Step{do("bank_name", 0, 65536, 1)}, "outside the guest's memory"},
 		{"pointer and length overflow 32 bits", []wasmtest.Step{do("log", -4, -4)}, "outside"},
 		{"capacity outside", []wasmtest.Step{do("target_name", 0, 8, -1)}, "outside"},
 		{"read outside", []wasmtest.Step{do("target_info", 0, out), do("tensor_read_f32", wasmtest.LoadI32(out), int64(0), 65535, 3)}, "outside"},

@@ -13,6 +13,7 @@ type Input struct {
 	Peers   []Peer
 	Attrs   map[string]string
 	Params  map[string]float64
+	Bank    *Bank // nil where the operator gave none
 }
 
 // Target is one adapted weight, delta W = Scale * B A.
@@ -40,6 +41,21 @@ type Peer struct {
 	Name    string // its digest
 	Targets []*Target
 }
+
+// Bank is what the operator's bank of known adapters holds for the module that runs: what it reported of each of them as its grid "features".
+type Bank struct {
+	Names    []string // digests of the adapters
+	Features []Matrix // of the adapter as a whole, then of Input.Targets; the zero Matrix where nobody has any
+}
+
+// Matrix is row-major. In a Bank row i belongs to Names[i], and is NaN where that adapter has no features.
+type Matrix struct {
+	Rows, Cols int
+	Data       []float64
+}
+
+// MaxBankValues is how many numbers a Bank may hold over all its tables: what is handed to a worker in one piece.
+const MaxBankValues = 4 << 20
 
 // Source is a stored tensor and the open file it lies in. A file that shrinks gives an error, never a fault.
 type Source struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/tenon-ml/tenon/wasm/kernel"
 )
 
-// This file and weights.go are all that the sandbox knows of the linear algebra it offers.
+// This file, project.go, weights.go and merged.go are all that the sandbox knows of the linear algebra it offers.
 
 // failed makes an error of a kernel a status.
 func failed(err error) error {
@@ -132,10 +132,8 @@ func stats(c *call) (int32, error) {
 	case *computed:
 		result, err = kernel.Stats(o.matrix(), tensor.F64)
 	case *stored:
-		if result, err = kernel.Stats(o.rowsInFile(), o.DType); o.transposed {
-			result.ZeroRows, result.ZeroCols = result.ZeroCols, result.ZeroRows
-			result.FirstNonFinite = o.seen(result.FirstNonFinite)
-		}
+		result, err = kernel.Stats(o.rowsInFile(), o.DType)
+		o.turn(&result)
 	}
 	if err != nil {
 		return 0, failed(err)
@@ -152,6 +150,14 @@ func (s *stored) rowsInFile() kernel.Stored {
 		file.Ref.Shape = []int{s.cols, s.rows}
 	}
 	return file
+}
+
+// turn makes the Stats of the matrix in its file those of the matrix the guest sees.
+func (s *stored) turn(counts *abi.Stats) {
+	if s.transposed {
+		counts.ZeroRows, counts.ZeroCols = counts.ZeroCols, counts.ZeroRows
+		counts.FirstNonFinite = s.seen(counts.FirstNonFinite)
+	}
 }
 
 // seen turns the index of an element in the file, or -1, into its index as the guest sees the matrix.
@@ -219,28 +225,26 @@ func deltaSVD(c *call) (int32, error) {
 	return int32(rank), nil
 }
 
-func project(c *call) (int32, error) {
-	w, err := c.object(0)
+// deltaValues is deltaSVD without vectors.
+func deltaValues(c *call) (int32, error) {
+	c.view(3, 4)
+	b, err := c.matrix(0)
 	if err != nil {
 		return 0, err
 	}
-	u, err := c.matrix(1)
+	a, err := c.matrix(1)
 	if err != nil {
 		return 0, err
 	}
-	v, err := c.matrix(2)
-	if err != nil {
+	if err := c.room(1, min(b.Rows, b.Cols, a.Cols), 0); err != nil {
 		return 0, err
 	}
-	rows, cols := w.shape()
-	if u.Rows != rows || v.Rows != cols {
-		return 0, fail(abi.Shape, "W is %d x %d, U has %d rows and V %d", rows, cols, u.Rows, v.Rows)
+	s, err := kernel.DeltaValues(b, a, c.f64(2))
+	if err != nil || len(s) == 0 {
+		return 0, failed(err)
 	}
-	if err := c.room(max(rows, cols, u.Cols), max(u.Cols, v.Cols), 0); err != nil { // the result, and W V or U' W on the way
+	if _, err := c.addTo(3, rowOf(s)); err != nil {
 		return 0, err
 	}
-	if s, ok := w.(*stored); ok {
-		return c.addComputed(kernel.Project(s.rowsInFile(), s.transposed, u, v))
-	}
-	return c.addComputed(kernel.Project(w.(*computed).matrix(), false, u, v))
+	return int32(len(s)), nil
 }

@@ -114,6 +114,9 @@ func peerTarget(c *call) (int32, error) {
 func attribute(c *call) (int32, error) {
 	key := c.text(0)
 	value, ok := c.input.Attrs[key]
+	if key == "module.id" { // never the host's to say: a guest of several modules goes by it
+		value, ok = c.manifest.ID, c.manifest.ID != ""
+	}
 	if !ok {
 		return 0, fail(abi.NotFound, "attribute %q", cut(key, 100))
 	}

@@ -80,13 +80,13 @@ type handler func(c *call) (int32, error)
 // bind makes a handler a host function. It is the one place where arguments are narrowed: an i32 arrives in a uint64 whose upper half is
 // whatever the register held.
 func (r *run) bind(f abi.Function, answer handler) api.GoModuleFunc {
-	return func(_ context.Context, guest api.Module, stack []uint64) {
+	return func(ctx context.Context, guest api.Module, stack []uint64) {
 		for i, t := range f.Params {
 			if t == abi.I32 {
 				stack[i] = uint64(uint32(stack[i]))
 			}
 		}
-		r.current = call{run: r, name: f.Name, memory: guest.Memory(), args: stack[:len(f.Params)]}
+		r.current = call{run: r, ctx: ctx, name: f.Name, memory: guest.Memory(), args: stack[:len(f.Params)]}
 		result, err := r.answer(f, answer)
 		if err != nil {
 			if f.Name != "last_error" {
@@ -116,6 +116,7 @@ func (r *run) answer(f abi.Function, answer handler) (int32, error) {
 // call is one host call. Its memory view is only good until it returns.
 type call struct {
 	*run
+	ctx    context.Context // of the run
 	name   string
 	memory api.Memory
 	args   []uint64

@@ -56,6 +56,51 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestKernelsAskForRoom: what a kernel would hold or need beside is refused before it is made.
+func TestKernelsAskForRoom(t *testing.T) {
+	const out = wasmtest.Scratch
+	o := options(wasmtest.Script(
+		wasmtest.Do("target_info", 0, out),
+		wasmtest.Do("merged_svd", 0, 1, out+512), wasmtest.Do("rounding", 0, int64(0), int64(2), formats(abi.FormatBF16), 1, out+512),
+		wasmtest.Do("delta_values", wasmtest.LoadI32(out+4), wasmtest.LoadI32(out), 1.0, out+512), wasmtest.Do("bank_features", -1)))
+	o.Limits.HostTensors = 3*objectBytes + 200
+	r := Run(context.Background(), o)
+	quota := float64(abi.Quota)
+	if want := []float64{0, quota, quota, quota, quota}; r.Status != OK || !slices.Equal(results(r, 5), want) {
+		t.Errorf("%s %q: %v, want %v", r.Status, r.Error, r.Metrics, want)
+	}
+}
+
+// TestBankMustFit: a bank that does not hold together is no input.
+func TestBankMustFit(t *testing.T) {
+	for name, bank := range map[string]*Bank{
+		"too few tables":   {Names: []string{"a"}, Features: []Matrix{{}}},
+		"rows":             {Names: []string{"a"}, Features: []Matrix{{2, 1, []float64{1, 2}}, {}}},
+		"no columns":       {Names: []string{"a"}, Features: []Matrix{{1, 0, nil}, {}}},
+		"too few values":   {Names: []string{"a"}, Features: []Matrix{{1, 2, []float64{1}}, {}}},
+		"too many values":  {Names: []string{"a"}, Features: []Matrix{{}, {1, 1, []float64{1, 2}}}},
+		"more than a bank": {Names: []string{"a"}, Features: []Matrix{{}, {1, MaxBankValues + 1, make([]float64, MaxBankValues+1)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options(wasmtest.Quiet())
+			o.Input.Bank = bank
+			if r := Run(context.Background(), o); r.Status != Invalid || !strings.Contains(r.Error, "bank") {
+				t.Errorf("%s %q", r.Status, r.Error)
+			}
+		})
+	}
+	o := options(wasmtest.Script(wasmtest.Do("bank_count"), wasmtest.Do("bank_features", -1)))
+	for _, c := range []struct {
+		bank *Bank
+		want []float64
+	}{{nil, []float64{-1, -1}}, {&Bank{}, []float64{0, -1}}, {&Bank{Names: []string{"a"}}, []float64{1, -1}}} {
+		o.Input.Bank = c.bank
+		if r := Run(context.Background(), o); r.Status != OK || !slices.Equal(results(r, 2), c.want) {
+			t.Errorf("%+v: %s %q, %v", c.bank, r.Status, r.Error, r.Metrics)
+		}
+	}
+}
+
 func TestCapabilitiesBound(t *testing.T) {
 	const out = wasmtest.Scratch
 	script := wasmtest.Script(wasmtest.Do("target_info", 0, out), wasmtest.Do("tensor_shape", wasmtest.LoadI32(out+8), out+64),

@@ -66,6 +66,9 @@ func (in Input) check() error {
 			return fmt.Errorf("target %d %s: %w", i, t.Name, err)
 		}
 	}
+	if err := in.Bank.check(len(in.Targets)); err != nil {
+		return err
+	}
 	for i, p := range in.Peers {
 		if len(p.Targets) != len(in.Targets) {
 			return fmt.Errorf("peer %d %s has %d targets, the adapter has %d", i, p.Name, len(p.Targets), len(in.Targets))

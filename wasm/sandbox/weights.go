@@ -27,7 +27,7 @@ func baseSVD(c *call) (int32, error) {
 		return 0, err
 	}
 	if !t.BaseSVD.S.Present() {
-		return 0, fail(abi.Unsupported, "the module's manifest does not ask for it with base_svd_rank")
+		return 0, fail(abi.Unsupported, "no singular vectors of the base were granted: the manifest asks with base_svd_rank, the policy grants with base_svd")
 	}
 	k, most := int(c.i32(1)), t.BaseSVD.S.Elements()
 	if k < 1 || k > most {

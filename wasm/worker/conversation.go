@@ -15,12 +15,13 @@ import (
 
 // conversation is what the parent says to one worker and hears from it.
 type conversation struct {
-	runner  *Runner
-	job     Job
-	request request
-	body    []byte // of the request's frame
-	process *process
-	limits  abi.Limits
+	runner    *Runner
+	job       Job
+	request   request
+	body      []byte // of the request's frame
+	published func() // what was compiled is in the cache
+	process   *process
+	limits    abi.Limits
 
 	confined bool // the worker said how it is confined
 	partial  bool // and something is missing
@@ -117,6 +118,7 @@ func (c *conversation) hear(m message) (result sandbox.Result, done bool, err er
 func (c *conversation) keep() {
 	if c.request.Cold {
 		_ = publish(c.runner.CacheDir, c.request.CacheDir, c.job.SHA256)
+		c.published()
 	}
 }
 

@@ -70,6 +70,7 @@ func (q request) input(files []*os.File) (sandbox.Input, error) {
 	for name, value := range q.Params {
 		in.Params[name] = value.float()
 	}
+	in.Bank = q.Bank.rebuild()
 	for _, t := range q.Targets {
 		rebuilt, err := t.rebuild(files)
 		if err != nil {

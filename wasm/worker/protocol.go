@@ -34,7 +34,7 @@ const (
 )
 
 const (
-	maxRequest = 64 << 20 // names, shapes and offsets of every tensor a run may see
+	maxRequest = 64 << 20 // names, shapes and offsets of every tensor a run may see, and the bank
 	maxModule  = 16 << 20
 	maxLayers  = 4 << 10
 )
@@ -101,6 +101,7 @@ type request struct {
 	Peers    []peer            `json:"peers"`
 	Attrs    map[string]string `json:"attrs"`
 	Params   map[string]bits   `json:"params"`
+	Bank     *bank             `json:"bank,omitzero"`
 	Files    int               `json:"files"`
 	CacheDir string            `json:"cache_dir"` // empty: none
 	Cold     bool              `json:"cold"`      // the cache directory is empty and may be written until the module is compiled
@@ -127,6 +128,18 @@ type target struct {
 type peer struct {
 	Name    string    `json:"name"`
 	Targets []*target `json:"targets"`
+}
+
+// bank is a sandbox.Bank, whose size sandbox.MaxBankValues bounds.
+type bank struct {
+	Names    []string `json:"names"`
+	Features []table  `json:"features"`
+}
+
+type table struct {
+	Rows   int    `json:"r"`
+	Cols   int    `json:"c"`
+	Values []byte `json:"v"` // f64, little-endian
 }
 
 // layers says which means of confinement the worker could not take.

@@ -35,8 +35,9 @@ type Runner struct {
 	Parallel   int    // workers at once, more wait; 0 means the number of CPUs
 	Threads    int    // that a worker computes with; 0 means 2
 
-	once  sync.Once
-	slots chan struct{}
+	once      sync.Once
+	slots     chan struct{}
+	compiling compiling
 }
 
 // Job is one run of one module on one input. Every Source's Reader must be an *os.File, or have a method Os() *os.File; the file is read
@@ -74,11 +75,21 @@ func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 	}
 	defer release()
 
+	published := func() {}
 	cached := r.CacheDir != "" && CheckCache(r.CacheDir) == nil
 	if cached {
-		if dir, ok := warm(r.CacheDir, job.SHA256); ok {
+		dir, ok := warm(r.CacheDir, job.SHA256)
+		if !ok {
+			if published, err = r.compiling.acquire(ctx, job.SHA256); err != nil {
+				return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
+			}
+			defer published()
+			dir, ok = warm(r.CacheDir, job.SHA256) // whoever compiled it meanwhile
+		}
+		if ok {
+			published()
 			req.CacheDir = dir
-			result, confinement, broken := r.attempt(ctx, job, req, files)
+			result, confinement, broken := r.attempt(ctx, job, req, files, published)
 			if !broken {
 				return result, confinement
 			}
@@ -91,7 +102,7 @@ func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 			req.CacheDir = ""
 		}
 	}
-	result, confinement, _ := r.attempt(ctx, job, req, files)
+	result, confinement, _ := r.attempt(ctx, job, req, files, published)
 	return result, confinement
 }
 
@@ -115,10 +126,10 @@ func (r *Runner) slot(ctx context.Context) (release func(), err error) {
 	}
 }
 
-// attempt runs one worker from start to end. broken is true when the module could not be loaded from a warm cache, where it had compiled
-// before.
-func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File) (result sandbox.Result, confinement string,
-	broken bool) {
+// attempt runs one worker from start to end. published is called once what a cold worker compiled is in the cache. broken is true when the
+// module could not be loaded from a warm cache, where it had compiled before.
+func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File, published func()) (result sandbox.Result,
+	confinement string, broken bool) {
 	// The kernel kills the worker when the thread that started it ends (Pdeathsig), and a thread ends with a goroutine that stayed locked to
 	// it. Nobody else can be locked to this one while we are.
 	runtime.LockOSThread()
@@ -133,7 +144,7 @@ func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.
 	if err != nil {
 		return sandbox.Result{Status: sandbox.WorkerDied, Error: "the worker did not start: " + err.Error()}, Partial, false
 	}
-	c := conversation{runner: r, job: job, request: req, body: body, process: p, limits: job.Limits.WithDefaults()}
+	c := conversation{runner: r, job: job, request: req, published: published, body: body, process: p, limits: job.Limits.WithDefaults()}
 	result = c.hold(ctx)
 	last := p.end(c.hungUp)
 	result.Usage.CPU = last.cpu
@@ -156,6 +167,12 @@ func describe(job Job) (request, []*os.File, error) {
 	}
 	for name, value := range job.Input.Params {
 		req.Params[name] = bitsOf(value)
+	}
+	if b := job.Input.Bank; b != nil {
+		var err error
+		if req.Bank, err = describeBank(b); err != nil {
+			return req, nil, err
+		}
 	}
 	var f fileTable
 	for i := range job.Input.Targets {

@@ -1500,6 +1500,7 @@ type GenerateRequest struct {
 	Stop           []int32                `protobuf:"varint,7,rep,packed,name=stop,proto3" json:"stop,omitempty"`  // token ids that end the text; the stop token itself is sent with finish STOP
 	Logprobs       int32                  `protobuf:"varint,8,opt,name=logprobs,proto3" json:"logprobs,omitempty"` // number of alternatives with each token, 0 to 20; -1: none and no logprob at all
 	PromptLogprobs bool                   `protobuf:"varint,9,opt,name=prompt_logprobs,json=promptLogprobs,proto3" json:"prompt_logprobs,omitempty"`
+	Generation     []byte                 `protobuf:"bytes,10,opt,name=generation,proto3" json:"generation,omitempty"` // in place of an alias: a staged generation, which need not be live. With an alias it is refused
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1595,6 +1596,13 @@ func (x *GenerateRequest) GetPromptLogprobs() bool {
 		return x.PromptLogprobs
 	}
 	return false
+}
+
+func (x *GenerateRequest) GetGeneration() []byte {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
 }
 
 type GenerateEvent struct {
@@ -1919,6 +1927,128 @@ func (x *Finish) GetReason() Finish_Reason {
 	return Finish_UNKNOWN
 }
 
+type CompareRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    []byte                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"` // staged; empty: the base, which is then compared with itself
+	Tokens        []int32                `protobuf:"varint,2,rep,packed,name=tokens,proto3" json:"tokens,omitempty"` // the whole text, with the token that begins it; at most as many as the model has positions
+	First         int32                  `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`          // index of the first token that is predicted, from 1: those before it are read, not scored
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_backend_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CompareRequest) GetGeneration() []byte {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
+}
+
+func (x *CompareRequest) GetTokens() []int32 {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *CompareRequest) GetFirst() int32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+// CompareResponse has one entry for each predicted token, tokens[first] to the last. It is computed in f64 from the f32 logits, the largest
+// logit taken away first. Where logits are not finite the entry is NaN: that is an answer, not an error.
+type CompareResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NllBase       []float64              `protobuf:"fixed64,1,rep,packed,name=nll_base,json=nllBase,proto3" json:"nll_base,omitempty"`                   // -log of the base's probability of the token, in nats
+	NllGeneration []float64              `protobuf:"fixed64,2,rep,packed,name=nll_generation,json=nllGeneration,proto3" json:"nll_generation,omitempty"` // and of the generation's
+	Kl            []float64              `protobuf:"fixed64,3,rep,packed,name=kl,proto3" json:"kl,omitempty"`                                            // KL(base || generation) of the two distributions over the vocabulary, in nats; exactly 0 where they are equal
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareResponse) Reset() {
+	*x = CompareResponse{}
+	mi := &file_backend_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareResponse) ProtoMessage() {}
+
+func (x *CompareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
+func (*CompareResponse) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CompareResponse) GetNllBase() []float64 {
+	if x != nil {
+		return x.NllBase
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetNllGeneration() []float64 {
+	if x != nil {
+		return x.NllGeneration
+	}
+	return nil
+}
+
+func (x *CompareResponse) GetKl() []float64 {
+	if x != nil {
+		return x.Kl
+	}
+	return nil
+}
+
 var File_backend_proto protoreflect.FileDescriptor
 
 const file_backend_proto_rawDesc = "" +
@@ -2039,7 +2169,7 @@ const file_backend_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x02 \x01(\fR\n" +
 	"generation\x12\x1a\n" +
-	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\x82\x02\n" +
+	"\bsequence\x18\x03 \x01(\x04R\bsequence\"\xa2\x02\n" +
 	"\x0fGenerateRequest\x12\x14\n" +
 	"\x05alias\x18\x01 \x01(\tR\x05alias\x12\x16\n" +
 	"\x06prompt\x18\x02 \x03(\x05R\x06prompt\x12\x1d\n" +
@@ -2050,7 +2180,11 @@ const file_backend_proto_rawDesc = "" +
 	"\x04seed\x18\x06 \x01(\x04R\x04seed\x12\x12\n" +
 	"\x04stop\x18\a \x03(\x05R\x04stop\x12\x1a\n" +
 	"\blogprobs\x18\b \x01(\x05R\blogprobs\x12'\n" +
-	"\x0fprompt_logprobs\x18\t \x01(\bR\x0epromptLogprobs\"\xea\x01\n" +
+	"\x0fprompt_logprobs\x18\t \x01(\bR\x0epromptLogprobs\x12\x1e\n" +
+	"\n" +
+	"generation\x18\n" +
+	" \x01(\fR\n" +
+	"generation\"\xea\x01\n" +
 	"\rGenerateEvent\x128\n" +
 	"\badmitted\x18\x01 \x01(\v2\x1a.tenon.backend.v1.AdmittedH\x00R\badmitted\x121\n" +
 	"\x06prompt\x18\x02 \x01(\v2\x17.tenon.backend.v1.TokenH\x00R\x06prompt\x12/\n" +
@@ -2076,7 +2210,17 @@ const file_backend_proto_rawDesc = "" +
 	"\aUNKNOWN\x10\x00\x12\b\n" +
 	"\x04STOP\x10\x01\x12\n" +
 	"\n" +
-	"\x06LENGTH\x10\x022\xd0\x05\n" +
+	"\x06LENGTH\x10\x02\"^\n" +
+	"\x0eCompareRequest\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\fR\n" +
+	"generation\x12\x16\n" +
+	"\x06tokens\x18\x02 \x03(\x05R\x06tokens\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x05R\x05first\"c\n" +
+	"\x0fCompareResponse\x12\x19\n" +
+	"\bnll_base\x18\x01 \x03(\x01R\anllBase\x12%\n" +
+	"\x0enll_generation\x18\x02 \x03(\x01R\rnllGeneration\x12\x0e\n" +
+	"\x02kl\x18\x03 \x03(\x01R\x02kl2\xa0\x06\n" +
 	"\aBackend\x12Q\n" +
 	"\bDescribe\x12!.tenon.backend.v1.DescribeRequest\x1a\".tenon.backend.v1.DescribeResponse\x12Q\n" +
 	"\bLoadBase\x12!.tenon.backend.v1.LoadBaseRequest\x1a\".tenon.backend.v1.LoadBaseResponse\x12G\n" +
@@ -2085,7 +2229,8 @@ const file_backend_proto_rawDesc = "" +
 	"\bActivate\x12!.tenon.backend.v1.ActivateRequest\x1a\".tenon.backend.v1.ActivateResponse\x12N\n" +
 	"\aRelease\x12 .tenon.backend.v1.ReleaseRequest\x1a!.tenon.backend.v1.ReleaseResponse\x12K\n" +
 	"\x06Status\x12\x1f.tenon.backend.v1.StatusRequest\x1a .tenon.backend.v1.StatusResponse\x12P\n" +
-	"\bGenerate\x12!.tenon.backend.v1.GenerateRequest\x1a\x1f.tenon.backend.v1.GenerateEvent0\x01\x12G\n" +
+	"\bGenerate\x12!.tenon.backend.v1.GenerateRequest\x1a\x1f.tenon.backend.v1.GenerateEvent0\x01\x12N\n" +
+	"\aCompare\x12 .tenon.backend.v1.CompareRequest\x1a!.tenon.backend.v1.CompareResponse\x12G\n" +
 	"\x05Merge\x12\x1e.tenon.backend.v1.MergeRequest\x1a\x1c.tenon.backend.v1.MergeEvent0\x01B1Z/github.com/tenon-ml/tenon/sdk/backend/backendpbb\x06proto3"
 
 var (
@@ -2101,7 +2246,7 @@ func file_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_backend_proto_goTypes = []any{
 	(Finish_Reason)(0),       // 0: tenon.backend.v1.Finish.Reason
 	(*DescribeRequest)(nil),  // 1: tenon.backend.v1.DescribeRequest
@@ -2133,6 +2278,8 @@ var file_backend_proto_goTypes = []any{
 	(*Token)(nil),            // 27: tenon.backend.v1.Token
 	(*Alternative)(nil),      // 28: tenon.backend.v1.Alternative
 	(*Finish)(nil),           // 29: tenon.backend.v1.Finish
+	(*CompareRequest)(nil),   // 30: tenon.backend.v1.CompareRequest
+	(*CompareResponse)(nil),  // 31: tenon.backend.v1.CompareResponse
 }
 var file_backend_proto_depIdxs = []int32{
 	3,  // 0: tenon.backend.v1.LoadBaseRequest.files:type_name -> tenon.backend.v1.File
@@ -2165,18 +2312,20 @@ var file_backend_proto_depIdxs = []int32{
 	18, // 27: tenon.backend.v1.Backend.Release:input_type -> tenon.backend.v1.ReleaseRequest
 	20, // 28: tenon.backend.v1.Backend.Status:input_type -> tenon.backend.v1.StatusRequest
 	24, // 29: tenon.backend.v1.Backend.Generate:input_type -> tenon.backend.v1.GenerateRequest
-	11, // 30: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
-	2,  // 31: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
-	7,  // 32: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
-	12, // 33: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
-	14, // 34: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
-	17, // 35: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
-	19, // 36: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
-	21, // 37: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
-	25, // 38: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
-	12, // 39: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
-	31, // [31:40] is the sub-list for method output_type
-	22, // [22:31] is the sub-list for method input_type
+	30, // 30: tenon.backend.v1.Backend.Compare:input_type -> tenon.backend.v1.CompareRequest
+	11, // 31: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
+	2,  // 32: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
+	7,  // 33: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
+	12, // 34: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
+	14, // 35: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
+	17, // 36: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
+	19, // 37: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
+	21, // 38: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
+	25, // 39: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
+	31, // 40: tenon.backend.v1.Backend.Compare:output_type -> tenon.backend.v1.CompareResponse
+	12, // 41: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
+	32, // [32:42] is the sub-list for method output_type
+	22, // [22:32] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
 	22, // [22:22] is the sub-list for extension extendee
 	0,  // [0:22] is the sub-list for field type_name
@@ -2199,7 +2348,7 @@ func file_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backend_proto_rawDesc), len(file_backend_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	Backend_Release_FullMethodName  = "/tenon.backend.v1.Backend/Release"
 	Backend_Status_FullMethodName   = "/tenon.backend.v1.Backend/Status"
 	Backend_Generate_FullMethodName = "/tenon.backend.v1.Backend/Generate"
+	Backend_Compare_FullMethodName  = "/tenon.backend.v1.Backend/Compare"
 	Backend_Merge_FullMethodName    = "/tenon.backend.v1.Backend/Merge"
 )
 
@@ -52,6 +53,9 @@ type BackendClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// Generate binds to one generation before the first token and stays on it to the last.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateEvent], error)
+	// Compare reads one text with the base and with a staged generation, which need not be live, and says how well each predicts it and how far
+	// their predictions lie apart.
+	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error)
 	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base.
 	Merge(ctx context.Context, in *MergeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MergeEvent], error)
 }
@@ -162,6 +166,16 @@ func (c *backendClient) Generate(ctx context.Context, in *GenerateRequest, opts 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Backend_GenerateClient = grpc.ServerStreamingClient[GenerateEvent]
 
+func (c *backendClient) Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareResponse)
+	err := c.cc.Invoke(ctx, Backend_Compare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *backendClient) Merge(ctx context.Context, in *MergeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MergeEvent], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Backend_ServiceDesc.Streams[2], Backend_Merge_FullMethodName, cOpts...)
@@ -200,6 +214,9 @@ type BackendServer interface {
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Generate binds to one generation before the first token and stays on it to the last.
 	Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateEvent]) error
+	// Compare reads one text with the base and with a staged generation, which need not be live, and says how well each predicts it and how far
+	// their predictions lie apart.
+	Compare(context.Context, *CompareRequest) (*CompareResponse, error)
 	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base.
 	Merge(*MergeRequest, grpc.ServerStreamingServer[MergeEvent]) error
 	mustEmbedUnimplementedBackendServer()
@@ -235,6 +252,9 @@ func (UnimplementedBackendServer) Status(context.Context, *StatusRequest) (*Stat
 }
 func (UnimplementedBackendServer) Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateEvent]) error {
 	return status.Error(codes.Unimplemented, "method Generate not implemented")
+}
+func (UnimplementedBackendServer) Compare(context.Context, *CompareRequest) (*CompareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Compare not implemented")
 }
 func (UnimplementedBackendServer) Merge(*MergeRequest, grpc.ServerStreamingServer[MergeEvent]) error {
 	return status.Error(codes.Unimplemented, "method Merge not implemented")
@@ -390,6 +410,24 @@ func _Backend_Generate_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Backend_GenerateServer = grpc.ServerStreamingServer[GenerateEvent]
 
+func _Backend_Compare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).Compare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_Compare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).Compare(ctx, req.(*CompareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Backend_Merge_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(MergeRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -431,6 +469,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Backend_Status_Handler,
+		},
+		{
+			MethodName: "Compare",
+			Handler:    _Backend_Compare_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

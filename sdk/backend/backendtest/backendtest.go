@@ -43,6 +43,10 @@ func Test(t *testing.T, start Start) {
 		{"generate refuses", testGenerateRefuses},
 		{"generate stays on its generation", testPinned},
 		{"generate canceled ends", testGenerateCanceled},
+		{"generate from what is staged", testGenerateStaged},
+		{"compare agrees with the reference", testCompare},
+		{"compare refuses", testCompareRefuses},
+		{"predictions that are not finite", testNotFinite},
 		{"sampling repeats with its seed", testSampling},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, start) })

@@ -31,6 +31,7 @@ import (
 type Adapter struct {
 	Targets []Target // in any order; the diagnostic sees them by name
 	Peers   []Peer
+	Bank    *Bank // nil where the operator gave none
 	Attrs   map[string]string
 	Params  map[string]float64
 	Grants  []abi.Capability // nil grants every capability
@@ -53,6 +54,14 @@ type Target struct {
 type Peer struct {
 	Name    string // its digest
 	Targets []Target
+}
+
+// Bank is what the operator's bank holds of the diagnostic: the row of numbers it reported as its grid "features" for each of the adapters
+// named. A nil row, or a table that is shorter than Names, stands for an adapter that has none.
+type Bank struct {
+	Names   []string               // digests
+	Adapter [][]float64            // for the adapter as a whole
+	Targets map[string][][]float64 // by the target's name
 }
 
 // Report is everything the diagnostic gave, in the order it gave it.

@@ -35,6 +35,9 @@ var _ host.Host = (*fake)(nil)
 func newFake(t testing.TB, adapter Adapter) (*fake, error) {
 	adapter.Targets = sorted(adapter.Targets)
 	f := &fake{t: t, adapter: adapter, given: map[string]bool{}}
+	if err := adapter.Bank.check(); err != nil {
+		return nil, err
+	}
 	for i, target := range adapter.Targets {
 		if i > 0 && adapter.Targets[i-1].Name == target.Name {
 			return nil, fmt.Errorf("diagtest: two targets are called %s", target.Name)

@@ -131,6 +131,16 @@ func (f *fake) DeltaSVD(b, a int32, scale float64, out *[3]int32) int32 {
 	return int32(len(s))
 }
 
+func (f *fake) DeltaValues(b, a int32, scale float64, out *int32) int32 {
+	var handles [3]int32
+	rank := f.DeltaSVD(b, a, scale, &handles)
+	if rank > 0 {
+		f.tensors[handles[0]], f.tensors[handles[2]] = held{}, held{}
+		*out = handles[1]
+	}
+	return rank
+}
+
 func (f *fake) Project(w, u, v int32) int32 {
 	weight, status := f.operand(w)
 	if status < 0 {
@@ -149,53 +159,11 @@ func (f *fake) Project(w, u, v int32) int32 {
 	return f.add(m[0].transposed().times(weight).times(m[1]), abi.DTypeF64)
 }
 
-// base gives the target's W, or else the status to return.
-func (f *fake) base(target int32) (Matrix, int32) {
-	if !f.granted(abi.CapBase) {
-		return Matrix{}, f.denied(abi.CapBase)
+func (f *fake) ProjectStats(w, u, v int32, out *[abi.StatsSize]byte) int32 {
+	handle := f.Project(w, u, v)
+	if handle >= 0 {
+		s := stats(f.tensors[w].matrix, f.tensors[w].dtype)
+		copy(out[:], s.Append(nil))
 	}
-	if status := f.target(target); status < 0 {
-		return Matrix{}, status
-	}
-	w := f.adapter.Targets[target].Base
-	if w.Values == nil {
-		return Matrix{}, f.fail(abi.NotFound, "target %d has no base", target)
-	}
-	return w, 0
-}
-
-func (f *fake) BaseSVD(target, k int32, out *[3]int32) int32 {
-	w, status := f.base(target)
-	if status < 0 {
-		return status
-	}
-	if k < 1 || int(k) > min(w.Rows, w.Cols) {
-		return f.fail(abi.Range, "%d singular triples of a %d x %d matrix", k, w.Rows, w.Cols)
-	}
-	if !w.finite() {
-		return f.notFinite()
-	}
-	u, s, v := svd(w)
-	f.addTriples(u.firstCols(int(k)), s[:k], v.firstCols(int(k)), out)
-	return 0
-}
-
-func (f *fake) RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int32 {
-	w, status := f.base(target)
-	if status < 0 {
-		return status
-	}
-	if dtype == 0 {
-		dtype = int32(f.infos[target].BaseDType)
-	}
-	if dtype < int32(abi.DTypeF16) || dtype > int32(abi.DTypeF32) {
-		return f.fail(abi.Unsupported, "dtype %d", dtype)
-	}
-	t := f.adapter.Targets[target]
-	if !t.A.finite() || !t.B.finite() || !isFinite(t.Scale) {
-		return f.notFinite()
-	}
-	loss := roundLoss(w, t.B, t.A, t.Scale, abi.DType(dtype))
-	copy(out[:], loss.Append(nil))
-	return 0
+	return handle
 }

@@ -27,6 +27,17 @@ func TestRefusesWhatARealRunRefuses(t *testing.T) {
 		{"qr of W", func(_ diag.Target, w diag.Tensor) error { _, _, err := diag.QR(w); return err }, abi.Unsupported},
 		{"svd of W", func(_ diag.Target, w diag.Tensor) error { _, err := diag.SVD(w); return err }, abi.Unsupported},
 		{"delta_svd of W", func(t diag.Target, w diag.Tensor) error { _, err := diag.DeltaSVD(w, t.A(), 1); return err }, abi.Unsupported},
+		{"delta_values of W", func(t diag.Target, w diag.Tensor) error { _, err := diag.DeltaValues(w, t.A(), 1); return err }, abi.Unsupported},
+		{"project_stats of W", func(t diag.Target, w diag.Tensor) error { _, _, err := diag.ProjectStats(w, t.B(), t.B()); return err }, nil},
+		{"project_stats by W", func(t diag.Target, w diag.Tensor) error { _, _, err := diag.ProjectStats(w, w, t.B()); return err },
+			abi.Unsupported},
+		{"rounding", rounding1(0, 2, abi.FormatBF16), nil},
+		{"rounding to F64", rounding1(0, 2, 4), abi.Unsupported},
+		{"rounding of rows in part of a block", rounding1(0, 2, abi.FormatQ4_0), abi.Shape},
+		{"rounding of rows that are not there", rounding1(1, 2, abi.FormatBF16), abi.Range},
+		{"rounding to no format", func(t diag.Target, _ diag.Tensor) error { _, err := t.Rounding(0, 2); return err }, abi.Range},
+		{"merged_svd", func(t diag.Target, _ diag.Tensor) error { _, err := t.MergedSVD(2); return err }, nil},
+		{"merged_svd of more than there are", func(t diag.Target, _ diag.Tensor) error { _, err := t.MergedSVD(3); return err }, abi.Range},
 		{"round_loss in F32", func(t diag.Target, _ diag.Tensor) error { _, err := t.RoundLoss(abi.DTypeF32); return err }, nil},
 		{"round_loss in F64", func(t diag.Target, _ diag.Tensor) error { _, err := t.RoundLoss(abi.DTypeF64); return err }, abi.Unsupported},
 	} {
@@ -39,6 +50,13 @@ func TestRefusesWhatARealRunRefuses(t *testing.T) {
 				t.Errorf("%v, want %v", report.Err, c.want)
 			}
 		})
+	}
+}
+
+func rounding1(first, rows int, format abi.Format) func(diag.Target, diag.Tensor) error {
+	return func(t diag.Target, _ diag.Tensor) error {
+		_, err := t.Rounding(first, rows, format)
+		return err
 	}
 }
 

@@ -1,6 +1,10 @@
-package main
+// Package hygiene is the diagnostic that answers "is it broken, and does it do anything?": values that are not finite, factors of zeros,
+// merged weights that overflow the base's dtype, an adapter whose every change is lost in rounding, and the traces of files that were put
+// together wrongly: unused ranks, copied factors, factors as they were initialized.
+package hygiene
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -16,10 +20,13 @@ const (
 	zero                  // the delta is zero
 )
 
-func diagnose(run *diag.Run) error {
+// Diagnose looks at one adapter.
+func Diagnose(run *diag.Run) error {
+	merged := run.Param("merged") != 0
 	counts := map[effect]int{}
+	var survey survey
 	for _, target := range run.Targets() {
-		e, err := check(target)
+		e, err := check(target, merged, &survey)
 		if err != nil {
 			return err
 		}
@@ -33,11 +40,11 @@ func diagnose(run *diag.Run) error {
 		run.Finding(diag.Deny, "AD_NO_EFFECT", message,
 			"check that this is the trained adapter and not its initialization, and that its scale (alpha / r) is right", float64(targets), 0)
 	}
-	return nil
+	return survey.report(run)
 }
 
-// check looks at one target. Each factor is read once, and W once.
-func check(target diag.Target) (effect, error) {
+// check looks at one target. Each factor is read once, and W once where merged asks for it and the operator granted it.
+func check(target diag.Target, merged bool, survey *survey) (effect, error) {
 	a, err := target.A().Stats()
 	if err != nil {
 		return changes, err
@@ -48,14 +55,24 @@ func check(target diag.Target) (effect, error) {
 	}
 	brokenA := reportNonFinite(target, "A", a, target.In)
 	brokenB := reportNonFinite(target, "B", b, target.Rank)
-	if brokenA || brokenB {
+	brokenScale := reportScale(target)
+	if brokenA || brokenB || brokenScale {
 		return changes, nil
 	}
 	if reason := zeroFactor(target, a, b); reason != "" {
 		reportZero(target, reason)
 		return zero, nil
 	}
-	if _, ok := target.Base(); !ok {
+	unused, err := deadRanks(target, a, b)
+	if err != nil {
+		return changes, err
+	}
+	if unused == target.Rank {
+		reportZero(target, zeroProduct)
+		return zero, nil
+	}
+	survey.add(target, a, b, unused)
+	if _, ok := target.Base(); !ok || !merged {
 		return changes, nil
 	}
 	loss, err := target.RoundLoss(0)
@@ -77,6 +94,29 @@ func reportNonFinite(target diag.Target, factor string, stats abi.Stats, cols in
 		"export the adapter again from a checkpoint whose loss was finite; no scale repairs it", float64(bad), 0)
 	return true
 }
+
+// reportScale reports whether the scale is no number to multiply by. A scale that the configuration contradicts is only a warning.
+func reportScale(target diag.Target) bool {
+	if math.IsNaN(target.Scale) || math.IsInf(target.Scale, 0) {
+		target.Finding(diag.Deny, "AD_SCALE", "the scale of delta W is not finite", "correct lora_alpha and r in the configuration", target.Scale, 0)
+		return true
+	}
+	if target.Alpha == 0 || target.Rank == 0 {
+		return false
+	}
+	rank, rule := float64(target.Rank), "alpha / r"
+	if target.RsLoRA {
+		rank, rule = math.Sqrt(rank), "alpha / sqrt(r)"
+	}
+	if want := target.Alpha / rank; !(math.Abs(target.Scale-want) <= 1e-6*math.Abs(want)) {
+		target.Finding(diag.Warn, "AD_SCALE", "the scale is "+number(target.Scale)+", and "+rule+" of the configuration is "+number(want),
+			"make sure that the change is meant to be that strong", target.Scale, want)
+	}
+	return false
+}
+
+// zeroProduct is why a delta is zero though neither factor is.
+const zeroProduct = "the product of the factors is zero"
 
 // zeroFactor says why the delta is zero by its factors alone, or nothing.
 func zeroFactor(target diag.Target, a, b abi.Stats) string {
@@ -108,7 +148,7 @@ func reportLoss(target diag.Target, loss abi.RoundLoss) effect {
 			"check lora_alpha and the rank, or merge with a smaller scale or into a wider dtype", float64(loss.Overflow), 0)
 	}
 	if loss.NonZero == 0 {
-		reportZero(target, "the product of the factors is zero")
+		reportZero(target, zeroProduct)
 		return zero
 	}
 	if loss.Changed == 0 {
@@ -122,6 +162,8 @@ func place(index int64, cols int) string {
 }
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }
+
+func number(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
 
 func dtypeName(d abi.DType) string {
 	switch d {

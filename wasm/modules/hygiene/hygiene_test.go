@@ -1,4 +1,4 @@
-package main
+package hygiene
 
 import (
 	"math"
@@ -25,6 +25,8 @@ func with(name string, change func(*diagtest.Target)) diagtest.Target {
 	change(&t)
 	return t
 }
+
+var merged = map[string]float64{"merged": 1}
 
 func zeroB(t *diagtest.Target) { t.B = diagtest.Zeros(2, 1) }
 
@@ -67,12 +69,18 @@ func TestFindings(t *testing.T) {
 			t.Scale = 6e4
 			t.Base = diagtest.Rows([]float64{1, 2, 5600}, []float64{-5600, 60000, 6})
 		})}, []string{"AD_OVERFLOW_ON_MERGE w"}, "2 of 6 merged values do not fit F16; the first at index 2 (row 0, column 2)"},
+		{"zero product though no row and column are", []diagtest.Target{with("w", func(t *diagtest.Target) {
+			t.A = diagtest.Rows([]float64{1, 2, 3}, []float64{1, 2, 3})
+			t.B = diagtest.Rows([]float64{1, -1}, []float64{2, -2})
+		})}, []string{"AD_ZERO w", "AD_NO_EFFECT"}, "the product of the factors is zero"},
+		{"scale not a number", []diagtest.Target{with("w", func(t *diagtest.Target) { t.Scale = math.NaN() })},
+			[]string{"AD_SCALE w"}, "the scale of delta W is not finite"},
 		{"no base", []diagtest.Target{with("w", func(t *diagtest.Target) { t.Base = diagtest.Matrix{} })}, nil, ""},
 		{"nothing adapted", nil, nil, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			report := diagtest.Run(t, diagtest.Adapter{Targets: test.targets}, diagnose)
+			report := diagtest.Run(t, diagtest.Adapter{Targets: test.targets, Params: merged}, Diagnose)
 			if report.Err != nil {
 				t.Fatal(report.Err)
 			}
@@ -95,11 +103,11 @@ func TestFindings(t *testing.T) {
 }
 
 var severities = map[string]abi.Severity{
-	"AD_NONFINITE": diag.Deny, "AD_ZERO": diag.Warn, "AD_NO_EFFECT": diag.Deny, "AD_OVERFLOW_ON_MERGE": diag.Deny,
+	"AD_NONFINITE": diag.Deny, "AD_ZERO": diag.Warn, "AD_NO_EFFECT": diag.Deny, "AD_OVERFLOW_ON_MERGE": diag.Deny, "AD_SCALE": diag.Deny,
 }
 
 func TestRefusalsOfTheHostEndTheRun(t *testing.T) {
-	report := diagtest.Run(t, diagtest.Adapter{Targets: []diagtest.Target{target("w")}, Grants: []abi.Capability{}}, diagnose)
+	report := diagtest.Run(t, diagtest.Adapter{Targets: []diagtest.Target{target("w")}, Grants: []abi.Capability{}, Params: merged}, Diagnose)
 	if report.Err == nil || len(report.Findings) > 0 {
 		t.Errorf("error is %v, findings are %v", report.Err, report.Findings)
 	}

@@ -1,168 +1,137 @@
-package main
+// Package similarity is the diagnostic that answers "did they learn the same?": how far the subspaces of two adapters on the same base
+// overlap, the phi of the LoRA paper, each beside what independent random subspaces would give.
+package similarity
 
 import (
-	"cmp"
-	"errors"
+	"math"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/phi"
 )
 
-// nearDuplicate is the cosine of two deltas above which the adapters are taken for the same.
-const nearDuplicate = 0.99
-
-// shared sums up the weights that the adapter and one peer both adapt.
-type shared struct {
-	targets, alike int
-	least          float64 // the smallest cosine among those alike
+// settings are the operator's parameters.
+type settings struct {
+	gridRank   int     // rows and columns of the grids
+	gaussian   int     // shared weights of each peer that get the panel of random matrices; below 0 all
+	initPhi    float64 // how alike the spans of A are, of what chance leaves, where they share their initialisation
+	initCosine float64 // how unlike the deltas are all the same
 }
 
-func (s *shared) add(cosine float64) {
-	if cosine <= nearDuplicate {
-		return
-	}
-	if s.alike == 0 || cosine < s.least {
-		s.least = cosine
-	}
-	s.alike++
-}
-
-func diagnose(run *diag.Run) error {
+// Diagnose looks at one adapter.
+func Diagnose(run *diag.Run) error {
 	peers := run.Peers()
 	if len(peers) == 0 {
 		return nil
 	}
-	tally := make([]shared, len(peers))
+	set := settings{
+		gridRank: int(run.Param("grid_rank")), gaussian: int(run.Param("gaussian")),
+		initPhi: run.Param("shared_init_phi"), initCosine: run.Param("shared_init_cosine"),
+	}
+	tallies := make([]tally, len(peers))
 	for _, target := range run.Targets() {
-		if err := compareTarget(target, peers, tally, int(run.Param("grid_rank"))); err != nil {
+		if err := compareTarget(target, peers, tallies, set); err != nil {
 			return err
 		}
 	}
 	for i, peer := range peers {
-		if t := tally[i]; t.targets > 0 && t.alike == t.targets {
-			run.Finding(diag.Info, "NEAR_DUPLICATE",
-				"the deltas agree with those of "+peer.Name+" on every weight both adapt: one may be a copy or a later checkpoint of the other",
-				"load one of them only, or expect twice the effect when both are merged", t.least, nearDuplicate)
-		}
+		tallies[i].report(run, peer.Name, set)
 	}
 	return nil
 }
 
 // compareTarget compares one weight with every peer that adapts it. The target's own decompositions are made once.
-func compareTarget(target diag.Target, peers []diag.Peer, tally []shared, gridRank int) error {
+func compareTarget(target diag.Target, peers []diag.Peer, tallies []tally, set settings) error {
 	var own *subspaces
 	for i, peer := range peers {
 		pair, ok := peer.Target(target)
 		if !ok {
 			continue
 		}
-		tally[i].targets++
 		if own == nil {
 			var err error
 			if own, err = decompose(target); err != nil {
 				return err
 			}
 			defer own.drop()
-			own.reportGaps(target, "", gridRank)
+			if own.undefined != nil {
+				target.Finding(diag.Warn, "SIMILARITY_UNDEFINED", "it cannot be compared with any adapter: "+own.undefined.Error(),
+					"see the findings of hygiene for this weight", 0, 0)
+			}
+			own.reportGaps(target, "", set.gridRank)
 		}
-		cosine, ok, err := comparePair(pair, own, gridRank)
-		if err != nil {
+		t := &tallies[i]
+		if set.gaussian < 0 || t.targets < set.gaussian {
+			if err := compareGaussian(pair, target.Rank, set.gridRank); err != nil {
+				return err
+			}
+		}
+		t.targets++
+		if own.undefined != nil {
+			continue
+		}
+		if err := comparePair(pair, own, t, set); err != nil {
 			return err
-		}
-		if ok {
-			tally[i].add(cosine)
 		}
 	}
 	return nil
 }
 
-// comparePair reports everything about one weight of two adapters. There is no cosine where a delta is zero or undefined.
-func comparePair(pair diag.Target, own *subspaces, gridRank int) (cosine float64, ok bool, err error) {
+// comparePair reports everything about one weight of two adapters. A delta that is zero has no directions and no cosine; one that is
+// undefined is compared in nothing.
+func comparePair(pair diag.Target, own *subspaces, t *tally, set settings) error {
 	theirs, err := decompose(pair)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
 	defer theirs.drop()
-	if own.undefined != nil || theirs.undefined != nil {
-		pair.Finding(diag.Warn, "SIMILARITY_UNDEFINED", "the two adapters cannot be compared: "+cmp.Or(own.undefined, theirs.undefined).Error(),
-			"see the findings of hygiene for this weight of either adapter", 0, 0)
-		return 0, false, nil
+	if theirs.undefined != nil {
+		t.broken.add(pair.Name)
+		return nil
 	}
-	theirs.reportGaps(pair, "_with", gridRank)
-	if _, err := compareMode(pair, "phi_a", own.a.V, theirs.a.V, len(own.a.S), len(theirs.a.S), pair.In, gridRank); err != nil {
-		return 0, false, err
-	}
-	right, err := compareMode(pair, "phi_delta", own.delta.V, theirs.delta.V, len(own.delta.S), len(theirs.delta.S), pair.In, gridRank)
+	theirs.reportGaps(pair, "_with", set.gridRank)
+	a, err := compare(pair, "phi_a", bases{own.a.V, theirs.a.V, len(own.a.S), len(theirs.a.S), pair.In}, set.gridRank)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
-	left, err := compareMode(pair, "phi_delta_left", own.delta.U, theirs.delta.U, len(own.delta.S), len(theirs.delta.S), pair.Out, gridRank)
+	k1, k2 := len(own.delta.S), len(theirs.delta.S)
+	right, err := compare(pair, "phi_delta", bases{own.delta.V, theirs.delta.V, k1, k2, pair.In}, set.gridRank)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
-	if right == nil || left == nil {
-		return 0, false, nil
+	left, err := compare(pair, "phi_delta_left", bases{own.delta.U, theirs.delta.U, k1, k2, pair.Out}, set.gridRank)
+	if err != nil {
+		return err
 	}
-	cosine = cosineOf(own.delta.S, theirs.delta.S, left, right)
+	if right.cosines == nil || left.cosines == nil {
+		t.zero.add(pair.Name)
+		return nil
+	}
+	if err := right.reportAngles(pair, ""); err != nil {
+		return err
+	}
+	if err := left.reportAngles(pair, "_left"); err != nil {
+		return err
+	}
+	cosine := cosineOf(own.delta.S, theirs.delta.S, left.cosines, right.cosines)
 	pair.Metric("cosine", cosine)
-	return cosine, true, nil
+	t.addInit(a, len(own.a.S), len(theirs.a.S), pair.In, cosine, set)
+	return nil
 }
 
-// subspaces are the decompositions of one target of one adapter: of A alone, and of delta W. Both are empty where undefined says why there
-// are none, because a factor is not finite: hygiene denies that, and the other weights can still be compared.
-type subspaces struct {
-	a, delta  diag.Triples
-	undefined error
-}
-
-func decompose(target diag.Target) (*subspaces, error) {
-	a, err := decomposeA(target)
-	if errors.Is(err, abi.Numeric) {
-		return &subspaces{undefined: err}, nil
+// addInit counts a weight whose A spans nearly the same inputs in both adapters, of what chance leaves to span, while the deltas have
+// nothing in common: the two began at the same random A (diagnostics 0.5).
+func (t *tally) addInit(a comparison, k1, k2, d int, cosine float64, set settings) {
+	null, _ := phi.Null(k1, k2, d)
+	if null >= 1 {
+		return
 	}
-	if err != nil {
-		return nil, err
+	t.compared++
+	excess := (a.full - null) / (1 - null)
+	if excess < set.initPhi || math.Abs(cosine) > set.initCosine {
+		return
 	}
-	delta, err := target.DeltaSVD()
-	if err != nil {
-		a.Drop()
-		if errors.Is(err, abi.Numeric) {
-			return &subspaces{undefined: err}, nil
-		}
-		return nil, err
+	if t.sameInit == 0 || excess < t.leastInit {
+		t.leastInit = excess
 	}
-	return &subspaces{a: a, delta: delta}, nil
-}
-
-// decomposeA takes A as the product of the identity and A: that way its wide shape costs a thin QR, and its rank is cut by the same rule
-// as that of delta W, so that the directions of a dependent row, which are arbitrary, are not compared.
-func decomposeA(target diag.Target) (diag.Triples, error) {
-	identity := make([]float64, target.Rank*target.Rank)
-	for i := range target.Rank {
-		identity[i*target.Rank+i] = 1
-	}
-	one, err := diag.Put(target.Rank, target.Rank, identity)
-	if err != nil {
-		return diag.Triples{}, err
-	}
-	defer one.Drop()
-	return diag.DeltaSVD(one, target.A(), 1)
-}
-
-func (s *subspaces) drop() {
-	s.a.Drop()
-	s.delta.Drop()
-}
-
-// reportGaps reports how far each singular value is from the next: where the gap is below the noise of the stored factors, the cut after
-// that direction is arbitrary and φ there means nothing (diagnostics A.6).
-func (s *subspaces) reportGaps(target diag.Target, suffix string, gridRank int) {
-	for _, g := range []struct {
-		name   string
-		values []float64
-	}{{"gap_a", gaps(s.a.S)}, {"gap", gaps(s.delta.S)}} {
-		if k := min(len(g.values), gridRank); k > 0 {
-			target.Grid(g.name+suffix, 1, k, g.values[:k])
-		}
-	}
+	t.sameInit++
 }

@@ -1,7 +1,8 @@
-package main
+package similarity
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +15,14 @@ import (
 )
 
 const peerName = "sha256:peer"
+
+// What core_svd, numpy's SVD and projection_metric of ref_diag.py give for the inputs of golden_diag.json.
+var (
+	goldenAngles       = []float64{0.83307015, 0.63842995, 0.44302784}
+	goldenAnglesLeft   = []float64{0.69803206, 0.3031399, 0.21855618}
+	goldenDistance     = 1.3046561460516868
+	goldenDistanceLeft = 1.5404838968377041
+)
 
 // noInfinity makes JSON of what Python writes; the values compared here are all finite.
 var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
@@ -37,7 +46,7 @@ func TestReferencePhi(t *testing.T) {
 	}
 	own := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale}
 	theirs := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A2...), B: diagtest.Rows(golden.B2...), Scale: 1}
-	report := compare(t, 64, own, theirs)
+	report := run(t, nil, own, theirs)
 	for mode, want := range map[string][][]float64{"phi_a": golden.Literal, "phi_delta": golden.Right, "phi_delta_left": golden.Left} {
 		grid, ok := report.Grid("w", peerName, mode)
 		if !ok || grid.Rows != len(want) || grid.Cols != len(want[0]) {
@@ -54,6 +63,14 @@ func TestReferencePhi(t *testing.T) {
 		wantMetric(t, report, mode+"_full", want[len(want)-1][len(want[0])-1])
 	}
 	wantMetric(t, report, "cosine", golden.Cosine)
+	for name, want := range map[string][]float64{"angles": goldenAngles, "angles_left": goldenAnglesLeft} {
+		grid, ok := report.Grid("w", peerName, name)
+		if !ok || !slices.EqualFunc(grid.Values, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-8 }) {
+			t.Errorf("%s is %v, want %v", name, grid.Values, want)
+		}
+	}
+	wantMetric(t, report, "projection_distance", goldenDistance)
+	wantMetric(t, report, "projection_distance_left", goldenDistanceLeft)
 }
 
 // The adapters agree in one direction of three and have others of their own, so every φ can be told by hand.
@@ -68,7 +85,7 @@ func TestByHand(t *testing.T) {
 		A: diagtest.Rows([]float64{0, 0, 1, 0}, []float64{1, 0, 0, 0}),
 		B: diagtest.Rows([]float64{1, 0}, []float64{0, 2}, []float64{0, 0}),
 	}
-	report := compare(t, 64, own, theirs)
+	report := run(t, nil, own, theirs)
 	// Own: s = 3 (e1 e1'), 2 (e2 e2'). Theirs: s = 4 (e2 e1'), 2 (e1 e3'). A alone: own e2 (2), e1 (1); theirs a tie of e3 and e1.
 	right, _ := report.Grid("w", peerName, "phi_delta")
 	left, _ := report.Grid("w", peerName, "phi_delta_left")
@@ -85,11 +102,15 @@ func TestByHand(t *testing.T) {
 	wantMetric(t, report, "cosine", 0)
 	sd := math.Sqrt(2. * 3 * 3 / (16 * 3 * 6))
 	wantMetric(t, report, "phi_delta_11_z", (1-.25)/sd)
+	wantMetric(t, report, "projection_distance", 1)
+	wantMetric(t, report, "projection_distance_left", 0)
 	for name, want := range map[string]struct {
 		peer   string
 		values []float64
 	}{"gap": {"", []float64{1. / 3, 2. / 3}}, "gap_with": {peerName, []float64{.5, .5}},
-		"gap_a": {"", []float64{.5, .5}}, "gap_a_with": {peerName, []float64{0, 1}}} {
+		"gap_a": {"", []float64{.5, .5}}, "gap_a_with": {peerName, []float64{0, 1}},
+		"grey": {"", []float64{0, 0}}, "grey_a": {"", []float64{0, 0}}, "grey_with": {peerName, []float64{0, 0}},
+		"grey_a_with": {peerName, []float64{1, 0}}, "angles": {peerName, []float64{1, 0}}, "angles_left": {peerName, []float64{1, 1}}} {
 		if grid, ok := report.Grid("w", want.peer, name); !ok || grid.Rows != 1 || !near(grid.Values, want.values) {
 			t.Errorf("%s is %v, %t, want %v", name, grid, ok, want.values)
 		}
@@ -104,8 +125,8 @@ func TestGridsEndAtTheirRank(t *testing.T) {
 		Name: "w", Scale: 1,
 		A: diagtest.Rows([]float64{1, 0, 0}, []float64{0, 2, 0}), B: diagtest.Rows([]float64{3, 0}, []float64{0, 1}),
 	}
-	report := compare(t, 1, own, own)
-	for _, name := range []string{"phi_a", "phi_delta", "phi_delta_left", "gap_with"} {
+	report := run(t, map[string]float64{"grid_rank": 1}, own, own)
+	for _, name := range []string{"phi_a", "phi_delta", "phi_delta_left", "phi_gaussian", "gap_with", "grey_with"} {
 		if grid, ok := report.Grid("w", peerName, name); !ok || grid.Rows != 1 || grid.Cols != 1 {
 			t.Errorf("%s is %v, %t, want one entry", name, grid, ok)
 		}
@@ -114,9 +135,10 @@ func TestGridsEndAtTheirRank(t *testing.T) {
 	if _, ok := report.Metric("w", peerName, "phi_delta_left_full_z"); ok {
 		t.Error("a subspace that is the whole space has a z")
 	}
-	if codes := report.Codes(); !slices.Equal(codes, []string{"NEAR_DUPLICATE"}) || report.Findings[0].Value < 1-1e-12 {
-		t.Errorf("findings are %v", report.Findings)
+	if angles, ok := report.Grid("w", peerName, "angles"); !ok || !near(angles.Values, []float64{1, 1}) {
+		t.Errorf("angles are %v, %t, want those of full ranks", angles, ok)
 	}
+	wantMetric(t, report, "cosine", 1)
 }
 
 func TestSingularCases(t *testing.T) {
@@ -129,23 +151,27 @@ func TestSingularCases(t *testing.T) {
 	broken.B = diagtest.Rows([]float64{math.NaN(), 0}, []float64{0, 1}, []float64{0, 0})
 	dependent.A = diagtest.Rows([]float64{1, 0, 0}, []float64{2, 0, 0})
 	elsewhere.Name = "v"
+	gridsOfA := []string{"gap_a", "grey_a"}
+	gridsOfOwn := []string{"gap_a", "grey_a", "gap", "grey"}
 	tests := []struct {
 		name        string
 		own, theirs diagtest.Target
 		grids       []string
 		codes       []string
 	}{
-		{"own B zero", atInit, full, []string{"gap_a", "gap_a_with", "gap_with", "phi_a"}, nil},
-		{"their B zero", full, atInit, []string{"gap_a", "gap", "gap_a_with", "phi_a"}, nil},
+		{"own B zero", atInit, full, append(gridsOfA, "gap_a_with", "grey_a_with", "gap_with", "grey_with", "phi_a"),
+			[]string{"SIMILARITY_UNDEFINED"}},
+		{"their B zero", full, atInit, append(gridsOfOwn, "gap_a_with", "grey_a_with", "phi_a"), []string{"SIMILARITY_UNDEFINED"}},
 		{"own factor broken", broken, full, nil, []string{"SIMILARITY_UNDEFINED w"}},
-		{"their factor broken", full, broken, []string{"gap_a", "gap"}, []string{"SIMILARITY_UNDEFINED w"}},
+		{"their factor broken", full, broken, gridsOfOwn, []string{"SIMILARITY_UNDEFINED"}},
 		{"dependent rows of A", dependent, full,
-			[]string{"gap_a", "gap", "gap_a_with", "gap_with", "phi_a", "phi_delta", "phi_delta_left"}, nil},
+			append(gridsOfOwn, "gap_a_with", "grey_a_with", "gap_with", "grey_with", "phi_a", "phi_delta", "phi_delta_left", "angles",
+				"angles_left"), nil},
 		{"nothing in common", full, elsewhere, nil, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			report := compare(t, 64, test.own, test.theirs)
+			report := run(t, map[string]float64{"gaussian": 0}, test.own, test.theirs)
 			var grids []string
 			for _, grid := range report.Grids {
 				grids = append(grids, grid.Name)
@@ -165,41 +191,42 @@ func TestSingularCases(t *testing.T) {
 
 func TestNoPeers(t *testing.T) {
 	report := diagtest.Run(t, diagtest.Adapter{Targets: []diagtest.Target{{
-		Name: "w", Scale: 1, A: diagtest.Zeros(1, 2), B: diagtest.Zeros(2, 1)}}}, diagnose)
+		Name: "w", Scale: 1, A: diagtest.Zeros(1, 2), B: diagtest.Zeros(2, 1)}}}, Diagnose)
 	if report.Err != nil || len(report.Metrics)+len(report.Grids)+len(report.Findings) > 0 {
 		t.Errorf("without peers: %+v", report)
 	}
 }
 
-// One target of two differing is enough not to be a duplicate; the other peer is one.
-func TestNearDuplicateIsJudgedOnAllSharedTargets(t *testing.T) {
-	v := diagtest.Target{Name: "v", Scale: 1, A: diagtest.Rows([]float64{1, 0}), B: diagtest.Rows([]float64{1}, []float64{0})}
-	w := v
-	w.Name = "w"
-	turned := w
-	turned.A = diagtest.Rows([]float64{0, 1})
-	double := w
-	double.Scale = 2
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: []diagtest.Target{v, w},
-		Peers:   []diagtest.Peer{{Name: "half", Targets: []diagtest.Target{v, turned}}, {Name: "copy", Targets: []diagtest.Target{double}}},
-		Params:  map[string]float64{"grid_rank": 64},
-	}, diagnose)
-	if report.Err != nil || len(report.Findings) != 1 || !strings.Contains(report.Findings[0].Message, "those of copy ") {
-		t.Errorf("error %v, findings %v", report.Err, report.Findings)
-	}
-}
-
-func compare(t *testing.T, gridRank float64, own, theirs diagtest.Target) *diagtest.Report {
+// run runs the diagnostic with its default parameters, changed as given, on adapters of one weight.
+func run(t *testing.T, params map[string]float64, own, theirs diagtest.Target) *diagtest.Report {
 	t.Helper()
 	report := diagtest.Run(t, diagtest.Adapter{
 		Targets: []diagtest.Target{own}, Peers: []diagtest.Peer{{Name: peerName, Targets: []diagtest.Target{theirs}}},
-		Params: map[string]float64{"grid_rank": gridRank}, Grants: []abi.Capability{abi.CapKernels, abi.CapPeers},
-	}, diagnose)
+		Params: defaults(t, params), Grants: []abi.Capability{abi.CapKernels, abi.CapPeers},
+	}, Diagnose)
 	if report.Err != nil {
 		t.Fatal(report.Err)
 	}
 	return report
+}
+
+// defaults are the parameters of the manifest, changed as given.
+func defaults(t *testing.T, changed map[string]float64) map[string]float64 {
+	t.Helper()
+	text, err := os.ReadFile("similarity.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manifest abi.Manifest
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		t.Fatal(err)
+	}
+	params := map[string]float64{}
+	for name, parameter := range manifest.Params {
+		params[name] = parameter.Default
+	}
+	maps.Copy(params, changed)
+	return params
 }
 
 func wantMetric(t *testing.T, report *diagtest.Report, name string, want float64) {

@@ -1,4 +1,4 @@
-package main
+package spectrum
 
 import (
 	"math"
@@ -8,7 +8,7 @@ import (
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 )
 
-// What leaves delta W as it is, or only turns, scales or pads it, leaves the spectrum; only sigma_1 follows the scale.
+// What leaves delta W as it is, or only turns, scales or pads it, leaves the spectrum; only the norms follow the scale.
 func TestInvariance(t *testing.T) {
 	a := diagtest.Rows([]float64{1, 2, 0, -1, 3}, []float64{0, 1, -2, 1, 1}, []float64{2, 0, 1, 0, -1})
 	b := diagtest.Rows([]float64{1, 0, 2}, []float64{-1, 3, 0}, []float64{0, 1, 1}, []float64{2, 2, -1})
@@ -19,7 +19,7 @@ func TestInvariance(t *testing.T) {
 		name  string
 		b, a  diagtest.Matrix
 		scale float64
-		grows float64 // what sigma_1 is multiplied by
+		grows float64 // what the norms are multiplied by
 	}{
 		{"B to BG, A to G^-1 A", product(b, g), product(inverse, a), 2, 1},
 		{"alpha times seven", b, a, 14, 7},
@@ -33,7 +33,7 @@ func TestInvariance(t *testing.T) {
 		{"transposed", transposed(a), transposed(b), 2, 1},
 	}
 	want := run(t, diagtest.Target{Name: "w", A: a, B: b, Scale: 2})
-	if len(want.Metrics) != 8 {
+	if len(want.Metrics) != 13 {
 		t.Fatalf("metrics are %v", want.Metrics)
 	}
 	for _, test := range tests {
@@ -43,7 +43,7 @@ func TestInvariance(t *testing.T) {
 				t.Fatalf("metrics are %v", got.Metrics)
 			}
 			for i, metric := range want.Metrics {
-				if metric.Name == "sigma_1" {
+				if slices.Contains([]string{"sigma_1", "frobenius_norm", "nuclear_norm"}, metric.Name) {
 					metric.Value *= test.grows
 				}
 				if value := got.Metrics[i].Value; got.Metrics[i].Name != metric.Name || !(math.Abs(value-metric.Value) <= 1e-12*metric.Value) {

@@ -1,4 +1,4 @@
-package main
+package spectrum
 
 import (
 	"encoding/json"
@@ -27,6 +27,7 @@ func TestReferenceSpectrum(t *testing.T) {
 	var golden struct {
 		B, A     [][]float64
 		Scale    float64
+		Singular []float64 `json:"singular_values"`
 		Spectrum map[string]float64
 	}
 	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
@@ -38,6 +39,9 @@ func TestReferenceSpectrum(t *testing.T) {
 		"effective_rank_energy": golden.Spectrum["erank_energy"], "stable_rank": golden.Spectrum["stable_rank"],
 		"participation_ratio": golden.Spectrum["participation"], "energy_rank_90": golden.Spectrum["rank@0.9"],
 		"energy_rank_99": golden.Spectrum["rank@0.99"], "concentration": golden.Spectrum["conc_energy"],
+		"concentration_l1": golden.Spectrum["conc_l1"], "entropy_l1": golden.Spectrum["entropy_l1"],
+		"frobenius_norm": golden.Spectrum["fro"], "nuclear_norm": golden.Spectrum["nuclear"],
+		"dominance": golden.Singular[0] / golden.Singular[1],
 	})
 }
 
@@ -56,17 +60,22 @@ func TestByHand(t *testing.T) {
 	uneven := map[string]float64{
 		"sigma_1": 4, "effective_rank": 3 / math.Cbrt(4), "effective_rank_energy": 5 / math.Pow(4, 0.8), "stable_rank": 1.25,
 		"participation_ratio": 25. / 17, "energy_rank_90": 2, "energy_rank_99": 2, "concentration": 0.8,
+		"frobenius_norm": math.Sqrt(20), "nuclear_norm": 6, "entropy_l1": math.Log(3 / math.Cbrt(4)), "concentration_l1": 2. / 3, "dominance": 2,
 	}
 	equal := map[string]float64{
 		"sigma_1": 3, "effective_rank": 3, "effective_rank_energy": 3, "stable_rank": 3, "participation_ratio": 3,
 		"energy_rank_90": 3, "energy_rank_99": 3, "concentration": 1. / 3,
+		"frobenius_norm": math.Sqrt(27), "nuclear_norm": 9, "entropy_l1": math.Log(3), "concentration_l1": 1. / 3, "dominance": 1,
 	}
 	one := map[string]float64{
 		"sigma_1": 2, "effective_rank": 1, "effective_rank_energy": 1, "stable_rank": 1, "participation_ratio": 1,
 		"energy_rank_90": 1, "energy_rank_99": 1, "concentration": 1,
+		"frobenius_norm": 2, "nuclear_norm": 2, "entropy_l1": 0, "concentration_l1": 1, // no second direction, so no dominance
 	}
 	huge, tiny := maps.Clone(uneven), maps.Clone(uneven)
-	huge["sigma_1"], tiny["sigma_1"] = 4e200, 4e-200
+	for _, name := range []string{"sigma_1", "frobenius_norm", "nuclear_norm"} {
+		huge[name], tiny[name] = 1e200*uneven[name], 1e-200*uneven[name]
+	}
 	nan := diagonal("w", 1, 1, 1)
 	nan.A.Values[3] = math.NaN()
 	tests := []struct {
@@ -96,39 +105,13 @@ func TestByHand(t *testing.T) {
 	}
 }
 
-// A share that is met to the bit is met.
-func TestEnergyRank(t *testing.T) {
-	tests := []struct {
-		energies       []float64
-		rank90, rank99 int
-	}{
-		{[]float64{9, 2, 1}, 2, 3},
-		{[]float64{900, 90, 10}, 1, 2},
-		{[]float64{899, 91, 10}, 2, 2},
-		{[]float64{1}, 1, 1},
-		{slices.Repeat([]float64{1}, 100), 90, 99},
-	}
-	for _, test := range tests {
-		if got := energyRank(test.energies, 0.90); got != test.rank90 {
-			t.Errorf("90 %% of %v are in %d, want %d", test.energies, got, test.rank90)
-		}
-		if got := energyRank(test.energies, 0.99); got != test.rank99 {
-			t.Errorf("99 %% of %v are in %d, want %d", test.energies, got, test.rank99)
-		}
-	}
-}
-
-// The kernel's rank is that of the factors, so a scale near the smallest float leaves directions of length zero.
-func TestEffectiveRankOfDirectionsWithoutLength(t *testing.T) {
-	if got := effectiveRank([]float64{1, 0}); got != 1 {
-		t.Errorf("effective rank is %g, want 1", got)
-	}
-}
-
 func TestRankToSpare(t *testing.T) {
 	nan := diagonal("c", 1, 1, 1)
 	nan.A.Values[0] = math.Inf(1)
-	const hint = " would keep that much: cut delta W down to it, or try it in training; then compare the outputs, because energy is not quality"
+	hint := func(rank, all, worst string) string {
+		return "`tenon compress --rank " + rank + "` keeps " + all + " % of the energy of all weights together and at least " + worst +
+			" % of each; then compare the outputs, because energy is not quality"
+	}
 	tests := []struct {
 		name          string
 		targets       []diagtest.Target
@@ -136,13 +119,13 @@ func TestRankToSpare(t *testing.T) {
 		share         float64
 	}{
 		{"half of one rank", []diagtest.Target{diagonal("a", 1, 5, 4, 0, 0), diagonal("b", 1, 5, .1, .1, .1)},
-			"rank 4, of which at most 2 carry 99 % of the energy of every weight", "rank 2" + hint, 0.5},
+			"rank 4, of which at most 2 carry 99 % of the energy of every weight", hint("2", "99.96", "99.92"), 0.5},
 		{"one direction", []diagtest.Target{diagonal("a", 1, 5, .1, .1, .1)},
-			"rank 4, of which at most 1 carries 99 % of the energy of every weight", "rank 1" + hint, 0.25},
+			"rank 4, of which at most 1 carries 99 % of the energy of every weight", hint("1", "99.88", "99.88"), 0.25},
 		{"ranks that differ", []diagtest.Target{diagonal("a", 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0), diagonal("b", 1, 5, .1)},
-			"ranks 2 to 10, of which at most half carries 99 % of the energy of every weight", "rank 3" + hint, 0.5},
+			"ranks 2 to 10, of which at most half carries 99 % of the energy of every weight", hint("3", "100", "100"), 0.5},
 		{"a weight that does not change", []diagtest.Target{diagonal("a", 1, 0, 0), diagonal("b", 1, 5, .1)},
-			"rank 2, of which at most 1 carries 99 % of the energy of every weight", "rank 1" + hint, 0.5},
+			"rank 2, of which at most 1 carries 99 % of the energy of every weight", hint("1", "99.96", "99.96"), 0.5},
 		{"one weight needs more", []diagtest.Target{diagonal("a", 1, 5, 4, 0, 0), diagonal("b", 1, 5, 4, 3, 0)}, "", "", 0},
 		{"rank one has nothing to spare", []diagtest.Target{diagonal("a", 1, 5)}, "", "", 0},
 		{"a weight without singular values", []diagtest.Target{diagonal("a", 1, 5, 0), nan}, "", "", 0},
@@ -170,10 +153,18 @@ func TestRankToSpare(t *testing.T) {
 	}
 }
 
+func TestGridOfSingularValues(t *testing.T) {
+	report := run(t, diagonal("w", 2, 1, 3, 0))
+	grid, ok := report.Grid("w", "", "singular_values")
+	if want := []float64{6, 2}; !ok || grid.Rows != 1 || !slices.Equal(grid.Values, want) {
+		t.Errorf("the grid is %+v, %t, want %v", grid, ok, want)
+	}
+}
+
 // run grants what the manifest asks for and no more.
 func run(t *testing.T, targets ...diagtest.Target) *diagtest.Report {
 	t.Helper()
-	report := diagtest.Run(t, diagtest.Adapter{Targets: targets, Grants: []abi.Capability{abi.CapKernels}}, diagnose)
+	report := diagtest.Run(t, diagtest.Adapter{Targets: targets, Grants: []abi.Capability{abi.CapKernels}}, Diagnose)
 	if report.Err != nil {
 		t.Fatal(report.Err)
 	}

@@ -15,6 +15,9 @@ type Host interface {
 	PeerTarget(peer, target int32, out *[abi.TargetInfoSize]byte) int32
 	Attr(key string, dst []byte) int32
 	Param(name string, out *float64) int32
+	BankCount() int32
+	BankName(entry int32, dst []byte) int32
+	BankFeatures(target int32) int32
 	TensorShape(handle int32, out *[2]int64) int32
 	TensorReadF32(handle int32, first int64, dst []float32) int32
 	TensorReadF64(handle int32, first int64, dst []float64) int32
@@ -26,9 +29,13 @@ type Host interface {
 	QR(handle int32, out *[2]int32) int32
 	SVD(handle int32, out *[3]int32) int32
 	DeltaSVD(b, a int32, scale float64, out *[3]int32) int32
+	DeltaValues(b, a int32, scale float64, out *int32) int32
 	Project(w, u, v int32) int32
+	ProjectStats(w, u, v int32, out *[abi.StatsSize]byte) int32
 	BaseSVD(target, k int32, out *[3]int32) int32
 	RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int32
+	Rounding(target int32, first, rows int64, formats []abi.Format, out []byte) int32 // RoundingSize bytes a format
+	MergedSVD(target, k int32, out *[3]int32) int32
 	LastError(dst []byte) int32
 	Metric(target, peer int32, name string, value float64) int32
 	Grid(target, peer int32, name string, rows, cols int32, values []float64) int32

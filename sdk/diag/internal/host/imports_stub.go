@@ -31,6 +31,12 @@ func Attr(key string, dst []byte) int32 { return installed().Attr(key, dst) }
 
 func Param(name string, out *float64) int32 { return installed().Param(name, out) }
 
+func BankCount() int32 { return installed().BankCount() }
+
+func BankName(entry int32, dst []byte) int32 { return installed().BankName(entry, dst) }
+
+func BankFeatures(target int32) int32 { return installed().BankFeatures(target) }
+
 func TensorShape(handle int32, out *[2]int64) int32 { return installed().TensorShape(handle, out) }
 
 func TensorReadF32(handle int32, first int64, dst []float32) int32 {
@@ -63,13 +69,27 @@ func DeltaSVD(b, a int32, scale float64, out *[3]int32) int32 {
 	return installed().DeltaSVD(b, a, scale, out)
 }
 
+func DeltaValues(b, a int32, scale float64, out *int32) int32 {
+	return installed().DeltaValues(b, a, scale, out)
+}
+
 func Project(w, u, v int32) int32 { return installed().Project(w, u, v) }
+
+func ProjectStats(w, u, v int32, out *[abi.StatsSize]byte) int32 {
+	return installed().ProjectStats(w, u, v, out)
+}
 
 func BaseSVD(target, k int32, out *[3]int32) int32 { return installed().BaseSVD(target, k, out) }
 
 func RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int32 {
 	return installed().RoundLoss(target, dtype, out)
 }
+
+func Rounding(target int32, first, rows int64, formats []abi.Format, out []byte) int32 {
+	return installed().Rounding(target, first, rows, formats, out)
+}
+
+func MergedSVD(target, k int32, out *[3]int32) int32 { return installed().MergedSVD(target, k, out) }
 
 func LastError(dst []byte) int32 { return installed().LastError(dst) }
 

@@ -39,6 +39,16 @@ func attr(key string, dst unsafe.Pointer, limit int32) int32
 //go:noescape
 func param(name string, out unsafe.Pointer) int32
 
+//go:wasmimport tenon_v1 bank_count
+func bankCount() int32
+
+//go:wasmimport tenon_v1 bank_name
+//go:noescape
+func bankName(entry int32, dst unsafe.Pointer, limit int32) int32
+
+//go:wasmimport tenon_v1 bank_features
+func bankFeatures(target int32) int32
+
 //go:wasmimport tenon_v1 tensor_shape
 //go:noescape
 func tensorShape(handle int32, out unsafe.Pointer) int32
@@ -80,8 +90,16 @@ func svd(handle int32, out unsafe.Pointer) int32
 //go:noescape
 func deltaSVD(b, a int32, scale float64, out unsafe.Pointer) int32
 
+//go:wasmimport tenon_v1 delta_values
+//go:noescape
+func deltaValues(b, a int32, scale float64, out unsafe.Pointer) int32
+
 //go:wasmimport tenon_v1 project
 func project(w, u, v int32) int32
+
+//go:wasmimport tenon_v1 project_stats
+//go:noescape
+func projectStats(w, u, v int32, out unsafe.Pointer) int32
 
 //go:wasmimport tenon_v1 base_svd
 //go:noescape
@@ -90,6 +108,14 @@ func baseSVD(target, k int32, out unsafe.Pointer) int32
 //go:wasmimport tenon_v1 round_loss
 //go:noescape
 func roundLoss(target, dtype int32, out unsafe.Pointer) int32
+
+//go:wasmimport tenon_v1 rounding
+//go:noescape
+func rounding(target int32, first, rows int64, formats unsafe.Pointer, n int32, out unsafe.Pointer) int32
+
+//go:wasmimport tenon_v1 merged_svd
+//go:noescape
+func mergedSVD(target, k int32, out unsafe.Pointer) int32
 
 //go:wasmimport tenon_v1 last_error
 //go:noescape
@@ -138,6 +164,12 @@ func Attr(key string, dst []byte) int32 { return attr(key, address(dst), int32(l
 
 func Param(name string, out *float64) int32 { return param(name, unsafe.Pointer(out)) }
 
+func BankCount() int32 { return bankCount() }
+
+func BankName(entry int32, dst []byte) int32 { return bankName(entry, address(dst), int32(len(dst))) }
+
+func BankFeatures(target int32) int32 { return bankFeatures(target) }
+
 func TensorShape(handle int32, out *[2]int64) int32 { return tensorShape(handle, unsafe.Pointer(out)) }
 
 func TensorReadF32(handle int32, first int64, dst []float32) int32 {
@@ -168,12 +200,28 @@ func DeltaSVD(b, a int32, scale float64, out *[3]int32) int32 {
 	return deltaSVD(b, a, scale, unsafe.Pointer(out))
 }
 
+func DeltaValues(b, a int32, scale float64, out *int32) int32 {
+	return deltaValues(b, a, scale, unsafe.Pointer(out))
+}
+
 func Project(w, u, v int32) int32 { return project(w, u, v) }
+
+func ProjectStats(w, u, v int32, out *[abi.StatsSize]byte) int32 {
+	return projectStats(w, u, v, unsafe.Pointer(out))
+}
 
 func BaseSVD(target, k int32, out *[3]int32) int32 { return baseSVD(target, k, unsafe.Pointer(out)) }
 
 func RoundLoss(target, dtype int32, out *[abi.RoundLossSize]byte) int32 {
 	return roundLoss(target, dtype, unsafe.Pointer(out))
+}
+
+func Rounding(target int32, first, rows int64, formats []abi.Format, out []byte) int32 {
+	return rounding(target, first, rows, address(formats), int32(len(formats)), address(out))
+}
+
+func MergedSVD(target, k int32, out *[3]int32) int32 {
+	return mergedSVD(target, k, unsafe.Pointer(out))
 }
 
 func LastError(dst []byte) int32 { return lastError(address(dst), int32(len(dst))) }

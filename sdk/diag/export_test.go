@@ -1,0 +1,4 @@
+package diag
+
+// Dispatch is what RegisterAll registers.
+var Dispatch = dispatch

@@ -1,0 +1,96 @@
+package duplicates
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/deltas"
+)
+
+// pair is the adapter and one peer, over the weights that both adapt.
+type pair struct {
+	targets     int // weights that both adapt
+	broken      places
+	own, theirs sketch
+}
+
+// report compares the signatures, and where they say that the two may be one, the changes themselves.
+func (p *pair) report(d *diagnosis, peer diag.Peer) error {
+	if p.broken.count > 0 {
+		d.run.Finding(diag.Warn, "DUPLICATES_UNDEFINED", "the change that "+peer.Name+" makes is not finite in "+p.broken.of(p.targets)+
+			" that both adapt, which were not compared", "check that adapter by itself and stop serving it until it is repaired",
+			float64(p.broken.count), 0)
+	}
+	if p.targets == p.broken.count {
+		return nil
+	}
+	if p.own.zero() || p.theirs.zero() {
+		d.run.Finding(diag.Info, "DUPLICATES_UNDEFINED",
+			"this adapter or "+peer.Name+" changes nothing in the weights that both adapt, so there are no signatures to compare",
+			"nothing to do, unless the adapter was trained on these weights: then see the findings of hygiene", 0, 0)
+		return nil
+	}
+	own, theirs := p.own.signature(), p.theirs.signature()
+	distance := own.distance(theirs)
+	cosine, _ := estimate(distance)
+	peer.Metric("sketch_distance", float64(distance))
+	peer.Metric("sketch_cosine", cosine)
+	if distance > d.maxDistance && distance < features-d.maxDistance {
+		return nil
+	}
+	exact, ok, err := cosineTotal(d.run, peer)
+	if err != nil || !ok {
+		return err
+	}
+	peer.Metric("cosine_total", exact)
+	p.name(d, peer, exact)
+	return nil
+}
+
+// name says that the peer is the same adapter, or its opposite.
+func (p *pair) name(d *diagnosis, peer diag.Peer, cosine float64) {
+	if math.Abs(cosine) < d.nearCosine {
+		return
+	}
+	d.named[hex(peer.Name)] = true
+	where := "the " + strconv.Itoa(p.targets) + " weights that both adapt"
+	if all := len(d.run.Targets()); p.targets < all {
+		where += ", of the " + strconv.Itoa(all) + " that this one adapts"
+	}
+	if cosine > 0 {
+		d.run.Finding(diag.Info, "NEAR_DUPLICATE", "it makes the same change as "+peer.Name+" (cosine "+decimal(cosine, 4)+" over "+where+
+			"): one may be a copy or a later checkpoint of the other", "load one of them only, or expect twice the effect when both are merged",
+			cosine, d.nearCosine)
+		return
+	}
+	d.run.Finding(diag.Info, "OPPOSITE",
+		"it undoes the change of "+peer.Name+" (cosine "+decimal(cosine, 4)+" over "+where+"): merged together they take each other back",
+		"check the sign of the scale, unless it is meant to take the other one back", cosine, -d.nearCosine)
+}
+
+// cosineTotal is the exact cosine of the two changes over the weights that both adapt. It is false where a norm is not above zero, or the
+// sums are too large for a float.
+func cosineTotal(run *diag.Run, peer diag.Peer) (cosine float64, ok bool, err error) {
+	var inner, own, theirs float64
+	for _, target := range run.Targets() {
+		pair, ok := peer.Target(target)
+		if !ok {
+			continue
+		}
+		var values [3]float64
+		for i, of := range [3][2]diag.Target{{target, pair}, {target, target}, {pair, pair}} {
+			if values[i], err = deltas.Inner(of[0], of[1]); err != nil {
+				return 0, false, err
+			}
+		}
+		if finite := values[0] - values[0] + values[2] - values[2]; finite != 0 {
+			continue // a weight of the peer that has no sketch either
+		}
+		inner += values[0]
+		own += values[1]
+		theirs += values[2]
+	}
+	cosine = inner / (math.Sqrt(own) * math.Sqrt(theirs))
+	return min(max(cosine, -1), 1), cosine-cosine == 0, nil
+}
