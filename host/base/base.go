@@ -61,7 +61,13 @@ var _ io.Closer = (*Base)(nil)
 
 // Open opens the base a reference names: the path of a directory, or a file:// URL of one. It reads every byte once, for the digests, and
 // returns every fault it finds together, as a fault.List.
-func Open(ref string) (*Base, error) {
+func Open(ref string) (*Base, error) { return openWith(ref, memory{}) }
+
+// OpenCached is Open, except that large files that have not changed since they were last hashed are not hashed again: cacheDir remembers
+// their digests.
+func OpenCached(ref, cacheDir string) (*Base, error) { return openWith(ref, newMemory(cacheDir)) }
+
+func openWith(ref string, memory memory) (*Base, error) {
 	found, err := reference.Open(ref, subject)
 	if err != nil {
 		return nil, err
@@ -69,7 +75,7 @@ func Open(ref string) (*Base, error) {
 	defer found.Close()
 	d := directory{found}
 	b := &Base{Ref: ref, Dir: d.Real, shown: d.Path}
-	if err := b.read(d); err != nil {
+	if err := b.read(d, memory); err != nil {
 		b.Close() // the reason why it did not open is all that matters
 		return nil, err
 	}
@@ -78,7 +84,7 @@ func Open(ref string) (*Base, error) {
 }
 
 // read fills b from its directory. On an error the shards opened so far are in b, for Close.
-func (b *Base) read(d directory) error {
+func (b *Base) read(d directory, memory memory) error {
 	c, err := d.findCheckpoint()
 	if err != nil {
 		return err
@@ -93,7 +99,7 @@ func (b *Base) read(d directory) error {
 	if c.index != nil {
 		documents = append(documents, c.index)
 	}
-	return b.identify(d, documents)
+	return b.identify(d, documents, memory)
 }
 
 // readConfig reads config.json and generation_config.json and returns those there are.

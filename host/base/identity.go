@@ -35,8 +35,8 @@ const hashing = 2
 
 // identify fills Files, the digests of the shards and the base's own digest: the SHA-256 of one line "<hex SHA-256>  <name>\n" for each of
 // config.json, the index and the shards, in the order of their names. documents are those of them that have been parsed; their digests are
-// of the text that was parsed.
-func (b *Base) identify(d directory, documents []*document) error {
+// of the text that was parsed. Those of shards may come from memory.
+func (b *Base) identify(d directory, documents []*document, memory memory) error {
 	var names []string
 	for _, name := range d.Entries {
 		if d.isCarried(name) && (name != indexName || slices.ContainsFunc(documents, func(doc *document) bool { return doc.name == name })) {
@@ -50,7 +50,13 @@ func (b *Base) identify(d directory, documents []*document) error {
 	for i := range b.Shards {
 		group.Go(func() error {
 			s := &b.Shards[i]
-			s.SHA256, errs[i] = hashFile(s.File.Name(), s.Os(), s.opened)
+			known := false
+			if s.SHA256, known = memory.recall(s.Path, s.opened); known {
+				return nil
+			}
+			if s.SHA256, errs[i] = hashFile(s.File.Name(), s.Os(), s.opened); errs[i] == nil {
+				memory.remember(s.Path, s.opened, s.SHA256)
+			}
 			return nil
 		})
 	}

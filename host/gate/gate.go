@@ -39,11 +39,21 @@ type Gate struct {
 	Progress func(what string, done, total int)
 }
 
-// Subject is an adapter bound to its base, and the adapters on the same base to compare it with. Everything stays the caller's and open
-// until Check returns.
+// Subject is an adapter bound to its base, and what it is held against. Everything stays the caller's and open until Check returns.
 type Subject struct {
-	Binding *adapter.Binding
-	Peers   []*adapter.Binding
+	Binding *adapter.Binding   // its Base may be nil, for modules that need none
+	Peers   []*adapter.Binding // on the same base
+	Bank    Bank               // nil where the operator gave none
+	Probe   *report.Probe      // what the merged model said; nil where nobody asked it
+}
+
+// Bank is the operator's collection of adapters that are known to be good, as far as modules remember them.
+type Bank interface {
+	Names() []string // digests of the adapters, sorted
+	// Features is what a module of that version reported of each adapter as its grid features for a target, "" for the adapter as a
+	// whole, in the order of Names; nil where an adapter has none. Rows are of one length.
+	Features(module, version, target string) [][]float64
+	Digest() [32]byte
 }
 
 // Check runs every module of the policy on the subject and decides. The report is a function of the bytes of adapter, peers, base, policy and
@@ -57,6 +67,14 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 		r.Peers = append(r.Peers, report.Peer{Ref: peer.Adapter.Ref, Digest: digest(peer.Adapter.Digest)})
 	}
 
+	if s.Bank != nil {
+		r.Bank = &report.Bank{Digest: digest(s.Bank.Digest()), Adapters: len(s.Bank.Names())}
+	}
+	if s.Probe != nil {
+		r.Probe = s.Probe
+		r.Metrics = append(r.Metrics, probeMetrics(s.Probe)...)
+	}
+
 	runs := g.schedule()
 	vectors, err := g.baseVectors(ctx, s.Binding, runs)
 	if err != nil {
@@ -67,7 +85,7 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 
 	var group errgroup.Group
 	group.SetLimit(max(g.Parallel, 1))
-	for _, run := range runs {
+	for _, run := range guestsFirst(runs) {
 		if run.refused != "" {
 			run.result = sandbox.Result{Status: sandbox.Invalid, Error: run.refused}
 			continue

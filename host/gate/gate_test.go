@@ -160,7 +160,7 @@ const twoModules = `schema: tenon.policy/v1
 name: test
 modules:
   - {id: beta}
-  - {id: alpha, grant: [base, peers, kernels], params: {depth: 5}, limits: {runMs: 77}}
+  - {id: alpha, grant: [base, peers, kernels], base_svd: true, params: {depth: 5}, limits: {runMs: 77}}
 rules:
   - {code: TOO_BIG, severity: deny, forEach: target, when: "metric.size > limit", value: metric.size, limit: 10, message: too big}
   - {code: DIAGNOSTIC_DENIES, severity: deny, when: "findings.exists(f, f.severity == 'deny')", message: a diagnostic denies}

@@ -2,10 +2,13 @@ package gate
 
 import (
 	"cmp"
+	"math"
 	"slices"
+	"strconv"
 
 	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
@@ -15,23 +18,32 @@ type input struct {
 	targets []sandbox.Target
 	peers   []sandbox.Peer
 	attrs   map[string]string
+	bank    Bank // nil where there is none
 }
 
 // newInput aligns the subject, its base and its peers. vectors may hold the base's singular triples of some targets.
 func newInput(s Subject, vectors *vectors) *input {
 	a, b := s.Binding.Adapter, s.Binding.Base
-	in := &input{attrs: map[string]string{
+	in := &input{bank: s.Bank, attrs: map[string]string{
 		"adapter.digest":    digest(a.Digest),
 		"adapter.format":    a.Format,
-		"base.digest":       digest(b.Digest),
-		"base.architecture": architecture(b.Config),
 		"init_lora_weights": a.Config.InitWeights,
 	}}
+	if b != nil {
+		in.attrs["base.digest"], in.attrs["base.architecture"] = digest(b.Digest), architecture(b.Config)
+	}
+	if s.Probe != nil {
+		for _, m := range probeMetrics(s.Probe) {
+			in.attrs[probeModule+"."+m.Name] = strconv.FormatFloat(float64(m.Value), 'g', -1, 64)
+		}
+	}
 	for i := range s.Binding.Targets {
 		t := &s.Binding.Targets[i]
 		target := factors(s.Binding, t)
-		target.Base = sandbox.Source{Ref: t.Base.Ref, Reader: b.Reader(t.Base)}
-		target.BaseSVD = vectors.of(t.Name)
+		if b != nil {
+			target.Base = sandbox.Source{Ref: t.Base.Ref, Reader: b.Reader(t.Base)}
+			target.BaseSVD = vectors.of(t.Name)
+		}
 		in.targets = append(in.targets, *target)
 	}
 	for _, p := range s.Peers {
@@ -66,15 +78,46 @@ func factors(b *adapter.Binding, t *adapter.Target) *sandbox.Target {
 }
 
 // granted is the part of the input that a module may see, with its parameters.
-func (in *input) granted(base, peers bool, params map[string]float64) sandbox.Input {
-	out := sandbox.Input{Targets: slices.Clone(in.targets), Attrs: in.attrs, Params: params}
-	if peers {
+func (in *input) granted(r *run) sandbox.Input {
+	out := sandbox.Input{Targets: slices.Clone(in.targets), Attrs: in.attrs, Params: r.params}
+	if r.granted(abi.CapPeers) {
 		out.Peers = in.peers
 	}
-	if !base {
-		for i := range out.Targets {
-			out.Targets[i].Base, out.Targets[i].BaseSVD = sandbox.Source{}, sandbox.BaseSVD{}
+	for i := range out.Targets {
+		if !r.granted(abi.CapBase) {
+			out.Targets[i].Base = sandbox.Source{}
 		}
+		if !r.granted(abi.CapBase) || !r.requirement.BaseSVD {
+			out.Targets[i].BaseSVD = sandbox.BaseSVD{}
+		}
+	}
+	if in.bank != nil {
+		out.Bank = in.remembered(r)
+	}
+	return out
+}
+
+// remembered is what the bank holds of a module's own earlier reports.
+func (in *input) remembered(r *run) *sandbox.Bank {
+	names := in.bank.Names()
+	out := &sandbox.Bank{Names: names, Features: make([]sandbox.Matrix, 1+len(in.targets))}
+	for i := range out.Features {
+		rows := in.bank.Features(r.module.Manifest.ID, r.module.Manifest.Version, in.target(i-1))
+		m := sandbox.Matrix{Rows: len(names)}
+		for _, row := range rows {
+			m.Cols = max(m.Cols, len(row))
+		}
+		if m.Cols == 0 {
+			continue
+		}
+		m.Data = make([]float64, m.Rows*m.Cols)
+		for j := range m.Data {
+			m.Data[j] = math.NaN()
+		}
+		for j, row := range rows {
+			copy(m.Data[j*m.Cols:(j+1)*m.Cols], row)
+		}
+		out.Features[i] = m
 	}
 	return out
 }

@@ -28,16 +28,16 @@ func TestLimitsGrowWithTheAdapter(t *testing.T) {
 		metrics    int
 	}{
 		{"nothing to do", abi.Limits{}, sandbox.Input{}, all, 10_000, 10_000, defaults.Metrics},
-		{"nothing granted", abi.Limits{}, sandbox.Input{Targets: many}, nil, 10_000, 10_000, defaults.Metrics},
+		{"nothing granted", abi.Limits{}, sandbox.Input{Targets: many}, nil, 10_000, 10_000, 64 * 224},
 		{"factors only", abi.Limits{}, sandbox.Input{Targets: []sandbox.Target{target}}, all, 10_010, 10_200, defaults.Metrics},
-		{"one pass over W", abi.Limits{}, sandbox.Input{Targets: []sandbox.Target{withBase}}, all, 13_000, 15_000, defaults.Metrics},
-		{"a model of 3.8 billion", abi.Limits{}, sandbox.Input{Targets: many}, all, 600_000, 1_200_000, defaults.Metrics},
+		{"one pass over W", abi.Limits{}, sandbox.Input{Targets: []sandbox.Target{withBase}}, all, 15_000, 18_000, defaults.Metrics},
+		{"a model of 3.8 billion", abi.Limits{}, sandbox.Input{Targets: many}, all, 1_000_000, 2_000_000, 64 * 224},
 		{"two peers", abi.Limits{}, sandbox.Input{Peers: make([]sandbox.Peer, 2)}, all, 10_000, 10_000, 3 * defaults.Metrics},
 		{"what the policy sets stays", abi.Limits{RunMillis: 300, Metrics: 7}, sandbox.Input{Targets: many, Peers: make([]sandbox.Peer, 2)}, all, 300, 300, 7},
 		{"no shape overflows it", abi.Limits{}, sandbox.Input{Targets: []sandbox.Target{huge}}, all, 10_000, 7 * 3600_000, defaults.Metrics},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := limitsFor(c.set, c.in, c.granted)
+			got := limitsFor(c.set, c.in, c.granted, abi.CostWeights)
 			if got.RunMillis < c.least || got.RunMillis > c.top || got.Metrics != c.metrics {
 				t.Errorf("%d ms and %d metrics, want %d to %d ms and %d", got.RunMillis, got.Metrics, c.least, c.top, c.metrics)
 			}

@@ -1,14 +1,12 @@
 package gate
 
 import (
-	"bytes"
 	"crypto/sha256"
-	_ "embed"
-	"fmt"
 	"io"
 	"os"
-	"sync"
+	"path/filepath"
 
+	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -23,18 +21,20 @@ const maxPolicy = 1 << 20
 // Policy says which diagnostics must run and what their results mean. It is immutable and safe for concurrent use.
 type Policy struct {
 	Name    string
-	Digest  [32]byte // SHA-256 of the file
+	Digest  [32]byte // SHA-256 of the file; of the file and the digest of the policy it extends, where it extends one
 	Modules []Requirement
+	Probe   string // probe file that must be run, "" for none; absolute where the policy came from a file
 	rules   []rule
 }
 
 // Requirement is a module that must run to its end.
 type Requirement struct {
-	ID     string
-	SHA256 string             // hex of the only build that may run; "" takes the one at hand
-	Grant  []abi.Capability   // what it may use
-	Params map[string]float64 // in place of the defaults of its manifest
-	Limits abi.Limits         // a zero field is the default
+	ID      string
+	SHA256  string             // hex of the only build that may run; "" takes the one at hand
+	Grant   []abi.Capability   // what it may use
+	BaseSVD bool               // it gets the singular vectors of the base that its manifest asks for, which can take minutes the first time
+	Params  map[string]float64 // in place of the defaults of its manifest
+	Limits  abi.Limits         // a zero field is the default
 }
 
 // rule is one question to a report.
@@ -48,23 +48,6 @@ type rule struct {
 	message   string
 	hint      string
 }
-
-//go:embed default.yaml
-var defaultYAML []byte
-
-// DefaultPolicyYAML is the policy that decides when nobody gives one, with comments for the person who edits a copy. The caller owns it.
-func DefaultPolicyYAML() []byte { return bytes.Clone(defaultYAML) }
-
-// DefaultPolicy is the policy of DefaultPolicyYAML.
-func DefaultPolicy() *Policy { return parseDefault() }
-
-var parseDefault = sync.OnceValue(func() *Policy {
-	p, err := ParsePolicy("the default policy", defaultYAML)
-	if err != nil {
-		panic(fmt.Sprintf("the embedded policy does not load: %v", err))
-	}
-	return p
-})
 
 // LoadPolicy reads a policy file. A file that is missing, empty, or has anything unknown in it is refused, with every problem in one
 // fault.List: there is no policy that allows everything by mistake.
@@ -88,23 +71,32 @@ func LoadPolicy(path string) (*Policy, error) {
 	if err != nil {
 		return nil, refuse(err, "the policy cannot be read")
 	}
-	return ParsePolicy(path, text)
+	p, err := ParsePolicy(path, text)
+	if err == nil && p.Probe != "" && !filepath.IsAbs(p.Probe) {
+		if p.Probe, err = filepath.Abs(filepath.Join(filepath.Dir(path), p.Probe)); err != nil {
+			return nil, refuse(err, "the place of its probe file cannot be told")
+		}
+	}
+	return p, err
 }
 
 // ParsePolicy reads a policy from text; file names it in errors.
-func ParsePolicy(file string, text []byte) (*Policy, error) {
-	d := &document{file: file}
+func ParsePolicy(file string, text []byte) (*Policy, error) { return parse(file, text, parseBuiltin()) }
+
+// parse reads a policy that may extend one of known.
+func parse(file string, text []byte, known map[string]*Policy) (*Policy, error) {
+	d := &reader{document.Document{File: file, Noun: "policy", Code: fault.PolicyInvalid, Remedy: "print the default policy and edit that"}}
 	if len(text) > maxPolicy {
-		d.problem(nil, "", "larger than the limit of %d bytes", maxPolicy).Fix("shorten the policy")
-		return nil, d.problems.Err()
+		d.Problem(nil, "", "larger than the limit of %d bytes", maxPolicy).Fix("shorten the policy")
+		return nil, d.Problems.Err()
 	}
-	root := d.root(text)
+	root := d.Root(text)
 	if root == nil {
-		return nil, d.problems.Err()
+		return nil, d.Problems.Err()
 	}
 	p := &Policy{Digest: sha256.Sum256(text)}
-	p.read(d, root)
-	if err := d.problems.Err(); err != nil {
+	p.read(d, root, known)
+	if err := d.Problems.Err(); err != nil {
 		return nil, err
 	}
 	return p, nil

@@ -28,15 +28,28 @@ func mustPolicy(t *testing.T, text string) *Policy {
 	return p
 }
 
-func TestDefaultPolicy(t *testing.T) {
-	p := DefaultPolicy()
-	if p.Name != "default" || len(p.Modules) != 4 || len(p.rules) == 0 {
-		t.Errorf("the default policy is %q with %d modules and %d rules", p.Name, len(p.Modules), len(p.rules))
+func TestBuiltinPolicies(t *testing.T) {
+	for _, name := range BuiltinNames() {
+		p, ok := Builtin(name)
+		text, _ := BuiltinYAML(name)
+		if !ok || p.Name != name || len(p.Modules) < 5 || len(p.rules) == 0 || len(text) == 0 {
+			t.Errorf("policy %s: %+v", name, p)
+		}
+		text[0] = 'x'
+		if again, _ := BuiltinYAML(name); again[0] == 'x' {
+			t.Errorf("a caller can change the embedded policy %s", name)
+		}
 	}
-	edited := DefaultPolicyYAML()
-	edited[0] = 'x'
-	if DefaultPolicyYAML()[0] == 'x' {
-		t.Error("a caller can change the embedded policy")
+	if _, ok := BuiltinYAML("../gate/default"); ok {
+		t.Error("a path is taken for a name")
+	}
+	if DefaultPolicy().Name != DefaultName {
+		t.Error("the default policy is another")
+	}
+	for _, m := range DefaultPolicy().Modules {
+		if m.BaseSVD {
+			t.Errorf("the default policy has %s compute singular vectors of the base, which takes minutes for a large one", m.ID)
+		}
 	}
 }
 
@@ -149,7 +162,8 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 func TestLoadPolicy(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "policy.yaml")
-	if err := os.WriteFile(path, DefaultPolicyYAML(), 0o600); err != nil {
+	text, _ := BuiltinYAML(DefaultName)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p, err := LoadPolicy(path)
@@ -271,7 +285,10 @@ func TestDecideStopsWhenCanceled(t *testing.T) {
 }
 
 func FuzzParsePolicy(f *testing.F) {
-	f.Add(DefaultPolicyYAML())
+	for _, name := range BuiltinNames() {
+		text, _ := BuiltinYAML(name)
+		f.Add(text)
+	}
 	f.Add([]byte(policyWith("  - {code: A, severity: warn, when: \"metrics.all(m, m.value > 1)\", message: m}\n")))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

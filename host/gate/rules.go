@@ -8,6 +8,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -20,6 +21,9 @@ const (
 	maxText    = 1 << 10 // bytes of a name, message or hint
 )
 
+// reader reads a policy file.
+type reader struct{ document.Document }
+
 var (
 	codePattern   = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 	idPattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
@@ -29,43 +33,43 @@ var (
 // gateCodes are the gate's own: a finding with one of them means that the answer is not known, so a rule must not use them.
 var gateCodes = []string{string(fault.ModuleFailed), string(fault.PolicyRule), string(fault.PolicyInvalid)}
 
-// read fills p from the root mapping of a policy file and leaves every problem in d.
-func (p *Policy) read(d *document, root *yaml.Node) {
-	keys := d.mapping(root, "", []string{"schema", "name", "modules", "rules"})
-	if schema := d.text(keys["schema"], "/schema", maxText); schema != PolicySchema {
-		d.problem(keys["schema"], "/schema", "the schema is %q and must be %q", schema, PolicySchema).Fix("begin the file with schema: %s", PolicySchema)
+// read fills p from the root mapping of a policy file and leaves every problem in d. known are the policies it can extend.
+func (p *Policy) read(d *reader, root *yaml.Node, known map[string]*Policy) {
+	keys := d.Mapping(root, "", []string{"schema", "name", "extends", "without", "probe", "modules", "rules"})
+	if schema := d.Text(keys["schema"], "/schema", maxText); schema != PolicySchema {
+		d.Problem(keys["schema"], "/schema", "the schema is %q and must be %q", schema, PolicySchema).Fix("begin the file with schema: %s", PolicySchema)
 	}
-	if p.Name = d.text(keys["name"], "/name", maxText); p.Name == "" {
-		d.problem(root, "/name", "the policy has no name").Fix("add name:")
+	if p.Name = d.Text(keys["name"], "/name", maxText); p.Name == "" {
+		d.Problem(root, "/name", "the policy has no name").Fix("add name:")
 	}
-	if keys["modules"] == nil {
-		d.problem(root, "/modules", "the policy does not say which modules must run").Fix("add modules: with a list, or [] for none")
+	p.Probe = d.Text(keys["probe"], "/probe", maxText)
+	p.extend(d, root, keys, known)
+	if keys["modules"] == nil && keys["extends"] == nil {
+		d.Problem(root, "/modules", "the policy does not say which modules must run").Fix("add modules: with a list, or [] for none")
 	}
-	modules := d.sequence(keys["modules"], "/modules")
+	modules := d.Sequence(keys["modules"], "/modules")
 	if len(modules) > maxModules {
-		d.problem(keys["modules"], "/modules", "%d modules, and the limit is %d", len(modules), maxModules)
+		d.Problem(keys["modules"], "/modules", "%d modules, and the limit is %d", len(modules), maxModules)
 		return
 	}
 	for i, node := range modules {
-		p.Modules = append(p.Modules, d.requirement(node, pointerTo("/modules", i)))
+		p.require(d.requirement(node, document.PointerTo("/modules", i)))
 	}
 	d.distinct("/modules", "id", modules)
 
-	rules := d.sequence(keys["rules"], "/rules")
+	rules := d.Sequence(keys["rules"], "/rules")
 	if len(rules) > maxRules {
-		d.problem(keys["rules"], "/rules", "%d rules, and the limit is %d", len(rules), maxRules)
+		d.Problem(keys["rules"], "/rules", "%d rules, and the limit is %d", len(rules), maxRules)
 		return
 	}
 	environments := environments{}
-	denies := false
 	for i, node := range rules {
-		r := d.rule(node, pointerTo("/rules", i), environments)
-		denies = denies || r.severity == report.DenySeverity
-		p.rules = append(p.rules, r)
+		p.add(d.rule(node, document.PointerTo("/rules", i), environments))
 	}
 	d.distinct("/rules", "code", rules)
-	if !denies && len(d.problems) == 0 {
-		d.problem(keys["rules"], "/rules", "no rule has severity deny, so this policy would admit every adapter").Fix("add a rule of severity deny")
+	denies := slices.ContainsFunc(p.rules, func(r rule) bool { return r.severity == report.DenySeverity })
+	if !denies && len(d.Problems) == 0 {
+		d.Problem(keys["rules"], "/rules", "no rule has severity deny, so this policy would admit every adapter").Fix("add a rule of severity deny")
 	}
 }
 
@@ -86,13 +90,13 @@ func (e environments) of(perTarget, limited bool) (*cel.Env, error) {
 }
 
 // distinct refuses two items of a list with the same text under key.
-func (d *document) distinct(pointer, key string, items []*yaml.Node) {
+func (d *reader) distinct(pointer, key string, items []*yaml.Node) {
 	seen := map[string]bool{}
 	for i, item := range items {
 		for j := 0; item.Kind == yaml.MappingNode && j+1 < len(item.Content); j += 2 {
 			if value := item.Content[j+1]; item.Content[j].Value == key && value.Value != "" {
 				if seen[value.Value] {
-					d.problem(value, pointerTo(pointer, i)+"/"+key, "%s %q is used twice", key, value.Value).Fix("give each its own")
+					d.Problem(value, document.PointerTo(pointer, i)+"/"+key, "%s %q is used twice", key, value.Value).Fix("give each its own")
 				}
 				seen[value.Value] = true
 			}
@@ -101,31 +105,34 @@ func (d *document) distinct(pointer, key string, items []*yaml.Node) {
 }
 
 // requirement reads one module of the policy.
-func (d *document) requirement(node *yaml.Node, pointer string) Requirement {
-	keys := d.mapping(node, pointer, []string{"id", "sha256", "grant", "params", "limits"})
-	r := Requirement{ID: d.text(keys["id"], pointer+"/id", maxText)}
+func (d *reader) requirement(node *yaml.Node, pointer string) Requirement {
+	keys := d.Mapping(node, pointer, []string{"id", "sha256", "grant", "base_svd", "params", "limits"})
+	r := Requirement{ID: d.Text(keys["id"], pointer+"/id", maxText)}
 	if !idPattern.MatchString(r.ID) || r.ID == ruleModule { // findings of rules have that module
-		d.problem(node, pointer+"/id", "the id of a module is lower-case letters, digits and hyphens, and not %q", r.ID)
+		d.Problem(node, pointer+"/id", "the id of a module is lower-case letters, digits and hyphens, and not %q", r.ID)
 	}
 	if n := keys["sha256"]; n != nil {
 		if n.Kind != yaml.ScalarNode || !sha256Pattern.MatchString(n.Value) { // digits only are no string to YAML
-			d.problem(n, pointer+"/sha256", "a pin is 64 lower-case hexadecimal digits, not %s", describe(n))
+			d.Problem(n, pointer+"/sha256", "a pin is 64 lower-case hexadecimal digits, not %s", document.Describe(n))
 		}
 		r.SHA256 = n.Value
 	}
 	capabilities := []string{string(abi.CapBase), string(abi.CapPeers), string(abi.CapKernels)}
-	for i, item := range d.sequence(keys["grant"], pointer+"/grant") {
-		name := d.text(item, pointerTo(pointer+"/grant", i), maxText)
+	for i, item := range d.Sequence(keys["grant"], pointer+"/grant") {
+		name := d.Text(item, document.PointerTo(pointer+"/grant", i), maxText)
 		if !slices.Contains(capabilities, name) {
-			d.unknown(item, pointerTo(pointer+"/grant", i), "capability", name, capabilities)
+			d.Unknown(item, document.PointerTo(pointer+"/grant", i), "capability", name, capabilities)
 		}
 		r.Grant = append(r.Grant, abi.Capability(name))
 	}
+	if n := keys["base_svd"]; n != nil {
+		r.BaseSVD = d.Boolean(n, pointer+"/base_svd")
+	}
 	if n := keys["params"]; n != nil {
 		r.Params = map[string]float64{}
-		params := d.mapping(n, pointer+"/params", nil)
+		params := d.Mapping(n, pointer+"/params", nil)
 		for _, name := range slices.Sorted(maps.Keys(params)) {
-			r.Params[name] = d.number(params[name], pointer+"/params/"+escapePointer(name))
+			r.Params[name] = d.Number(params[name], pointer+"/params/"+document.EscapePointer(name))
 		}
 	}
 	if n := keys["limits"]; n != nil {
@@ -135,7 +142,7 @@ func (d *document) requirement(node *yaml.Node, pointer string) Requirement {
 }
 
 // limits reads the resources of a module.
-func (d *document) limits(node *yaml.Node, pointer string) abi.Limits {
+func (d *reader) limits(node *yaml.Node, pointer string) abi.Limits {
 	var l abi.Limits
 	fields := map[string]func(int64){
 		"guestMemory": func(v int64) { l.GuestMemory = v },
@@ -148,51 +155,51 @@ func (d *document) limits(node *yaml.Node, pointer string) abi.Limits {
 		"runMs":       func(v int64) { l.RunMillis = v },
 		"compileMs":   func(v int64) { l.CompileMillis = v },
 	}
-	keys := d.mapping(node, pointer, slices.Sorted(maps.Keys(fields)))
+	keys := d.Mapping(node, pointer, slices.Sorted(maps.Keys(fields)))
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
-		fields[name](d.count(keys[name], pointer+"/"+name))
+		fields[name](d.Count(keys[name], pointer+"/"+name))
 	}
 	return l
 }
 
 // rule reads and compiles one rule.
-func (d *document) rule(node *yaml.Node, pointer string, env environments) rule {
-	keys := d.mapping(node, pointer, []string{"code", "severity", "forEach", "when", "value", "limit", "message", "hint"})
+func (d *reader) rule(node *yaml.Node, pointer string, env environments) rule {
+	keys := d.Mapping(node, pointer, []string{"code", "severity", "forEach", "when", "value", "limit", "message", "hint"})
 	r := rule{
-		code:     d.text(keys["code"], pointer+"/code", maxText),
-		severity: report.Severity(d.text(keys["severity"], pointer+"/severity", maxText)),
-		message:  d.text(keys["message"], pointer+"/message", maxText),
-		hint:     d.text(keys["hint"], pointer+"/hint", maxText),
+		code:     d.Text(keys["code"], pointer+"/code", maxText),
+		severity: report.Severity(d.Text(keys["severity"], pointer+"/severity", maxText)),
+		message:  d.Text(keys["message"], pointer+"/message", maxText),
+		hint:     d.Text(keys["hint"], pointer+"/hint", maxText),
 	}
 	if !codePattern.MatchString(r.code) {
-		d.problem(node, pointer+"/code", "the code of a rule is capital letters, digits and _, such as DELTA_TOO_LARGE, not %q", r.code)
+		d.Problem(node, pointer+"/code", "the code of a rule is capital letters, digits and _, such as DELTA_TOO_LARGE, not %q", r.code)
 	} else if slices.Contains(gateCodes, r.code) {
-		d.problem(node, pointer+"/code", "%s is a code of the gate itself", r.code).Fix("choose another code")
+		d.Problem(node, pointer+"/code", "%s is a code of the gate itself", r.code).Fix("choose another code")
 	}
 	severities := []string{string(report.Info), string(report.Warn), string(report.DenySeverity)}
 	if !slices.Contains(severities, string(r.severity)) {
-		d.unknown(at(keys["severity"], node), pointer+"/severity", "severity", string(r.severity), severities)
+		d.Unknown(at(keys["severity"], node), pointer+"/severity", "severity", string(r.severity), severities)
 	}
 	if r.message == "" {
-		d.problem(node, pointer+"/message", "the rule has no message").Fix("say in one sentence what it means when the rule holds")
+		d.Problem(node, pointer+"/message", "the rule has no message").Fix("say in one sentence what it means when the rule holds")
 	}
 	if n := keys["forEach"]; n != nil {
-		if over := d.text(n, pointer+"/forEach", maxText); over != "target" {
-			d.unknown(n, pointer+"/forEach", "forEach", over, []string{"target"})
+		if over := d.Text(n, pointer+"/forEach", maxText); over != "target" {
+			d.Unknown(n, pointer+"/forEach", "forEach", over, []string{"target"})
 		}
 		r.perTarget = true
 	}
 	if keys["when"] == nil {
-		d.problem(node, pointer+"/when", "the rule does not say when it holds").Fix("add when: with a CEL expression")
+		d.Problem(node, pointer+"/when", "the rule does not say when it holds").Fix("add when: with a CEL expression")
 	}
 	bare, err := env.of(r.perTarget, false) // a limit is not stated in terms of itself
 	if err != nil {
-		d.problem(node, pointer, "%v", err)
+		d.Problem(node, pointer, "%v", err)
 		return r
 	}
 	limited, err := env.of(r.perTarget, keys["limit"] != nil)
 	if err != nil {
-		d.problem(node, pointer, "%v", err)
+		d.Problem(node, pointer, "%v", err)
 		return r
 	}
 	r.when = d.expression(keys["when"], pointer+"/when", limited, cel.BoolType)
@@ -202,30 +209,20 @@ func (d *document) rule(node *yaml.Node, pointer string, env environments) rule 
 }
 
 // expression compiles a CEL expression. A bare number or true is one too, as YAML takes away its quotes.
-func (d *document) expression(node *yaml.Node, pointer string, env *cel.Env, want *cel.Type) *expression {
+func (d *reader) expression(node *yaml.Node, pointer string, env *cel.Env, want *cel.Type) *expression {
 	if node == nil {
 		return nil
 	}
 	if node.Kind != yaml.ScalarNode || node.Tag == "!!null" || node.Value == "" {
-		d.problem(node, pointer, "expected a CEL expression, not %s", describe(node))
+		d.Problem(node, pointer, "expected a CEL expression, not %s", document.Describe(node))
 		return nil
 	}
 	e, err := compile(env, node.Value, want)
 	if err != nil {
-		d.problem(node, pointer, "%v", err).Fix("correct the expression; a policy with a rule that cannot be evaluated is not used")
+		d.Problem(node, pointer, "%v", err).Fix("correct the expression; a policy with a rule that cannot be evaluated is not used")
 		return nil
 	}
 	return e
-}
-
-// unknown notes a word outside a short list.
-func (d *document) unknown(node *yaml.Node, pointer, what, got string, names []string) {
-	e := d.problem(node, pointer, "%s %q is not known", what, got)
-	if near := nearest(got, names); near != "" {
-		e.Fix("did you mean %q?", near)
-		return
-	}
-	e.Fix("choose one of %q", names)
 }
 
 // at is a node, or the one around it when there is none.

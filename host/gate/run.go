@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -45,6 +46,22 @@ func (g *Gate) schedule() []*run {
 	return runs
 }
 
+// guestsFirst is the order in which runs are begun: one of every guest before the second of any, so that no two wait for the same guest to be
+// compiled while another could be.
+func guestsFirst(runs []*run) []*run {
+	var first, later []*run
+	seen := map[[32]byte]bool{}
+	for _, r := range runs {
+		if seen[r.module.SHA256] {
+			later = append(later, r)
+			continue
+		}
+		seen[r.module.SHA256] = true
+		first = append(first, r)
+	}
+	return append(first, later...)
+}
+
 // settings are the module's parameters, those of the policy before those of the manifest. refused says why the module may not run.
 func settings(requirement Requirement, m modules.Module) (params map[string]float64, refused string) {
 	if pin := requirement.SHA256; pin != "" && pin != hex.EncodeToString(m.SHA256[:]) {
@@ -58,7 +75,7 @@ func settings(requirement Requirement, m modules.Module) (params map[string]floa
 	for _, name := range slices.Sorted(maps.Keys(requirement.Params)) {
 		if _, known := params[name]; !known {
 			refused = fmt.Sprintf("the policy sets parameter %q, which the module does not have", name)
-			if near := nearest(name, names); near != "" {
+			if near := document.Nearest(name, names); near != "" {
 				refused += fmt.Sprintf("; did you mean %q?", near)
 			}
 			return nil, refused
@@ -73,10 +90,10 @@ func (r *run) granted(c abi.Capability) bool { return slices.Contains(r.requirem
 
 // job is what the worker gets. The module sees nothing of the base or the peers that it was not granted.
 func (r *run) job(in *input) worker.Job {
-	seen := in.granted(r.granted(abi.CapBase), r.granted(abi.CapPeers), r.params)
+	seen := in.granted(r)
 	return worker.Job{
 		Wasm: r.module.Wasm, SHA256: r.module.SHA256, Manifest: r.module.Manifest, Granted: r.requirement.Grant,
-		Limits: limitsFor(r.requirement.Limits, seen, r.requirement.Grant), Input: seen,
+		Limits: limitsFor(r.requirement.Limits, seen, r.requirement.Grant, r.module.Manifest.Cost), Input: seen,
 	}
 }
 
@@ -84,7 +101,7 @@ func (r *run) job(in *input) worker.Job {
 // findings would read like all of them, and how far it came can differ from run to run.
 func (r *run) collect(into *report.Report, in *input) (failure []report.Finding) {
 	m, result := r.module, r.result
-	entry := report.Module{ID: r.requirement.ID, Version: m.Manifest.Version, Status: string(result.Status), Error: result.Error,
+	entry := report.Module{ID: r.requirement.ID, Version: m.Manifest.Version, Cost: string(m.Manifest.Cost), Status: string(result.Status), Error: result.Error,
 		Sandbox: r.confinement, Usage: usage(result.Usage)}
 	if m.Wasm != nil {
 		entry.SHA256 = hex.EncodeToString(m.SHA256[:])

@@ -36,6 +36,9 @@ func (v *vectors) Close() {
 
 // baseVectors prepares the singular triples that the modules' manifests ask for: of each target as many as the most demanding module.
 func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run) (*vectors, error) {
+	if b.Base == nil {
+		return &vectors{}, nil
+	}
 	found := make([]*base.SVD, len(b.Targets))
 	wanted, done := 0, atomic.Int64{}
 	for _, t := range b.Targets {
@@ -80,18 +83,29 @@ func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run)
 // of rank 4,096 would have them computed for every weight. Adapters of rank 256 are the largest in use.
 const maxTriples = 512
 
-// demand is the largest number of triples that a module which may run asks for, within maxTriples.
+// demand is the largest number of triples that a module which may run asks for, and the policy grants, within maxTriples.
 func demand(runs []*run, t adapter.Target) int {
 	k := 0
 	for _, r := range runs {
-		asked := r.module.Manifest.BaseSVDRank
-		switch {
-		case r.refused != "" || !r.granted(abi.CapBase):
-			continue
-		case asked < 0:
-			asked = t.Pair.Rank
+		if r.refused == "" && r.granted(abi.CapBase) && r.requirement.BaseSVD {
+			k = max(k, asked(r.module.Manifest.BaseSVDRank, t))
 		}
-		k = max(k, asked)
 	}
 	return min(k, t.In, t.Out, maxTriples)
 }
+
+// asked is the number of triples that a manifest asks for of a target.
+func asked(rank int, t adapter.Target) int {
+	switch smaller := min(t.In, t.Out); rank {
+	case abi.BaseSVDTargetRank:
+		return t.Pair.Rank
+	case abi.BaseSVDTenth:
+		return max((smaller+9)/10, leastTenth)
+	case abi.BaseSVDAll:
+		return smaller
+	}
+	return rank
+}
+
+// leastTenth is how many triples a tenth of a small weight's come to at least.
+const leastTenth = 16

@@ -52,6 +52,8 @@ type Report struct {
 	Adapter       Adapter   `json:"adapter"`
 	Base          Base      `json:"base"`
 	Peers         []Peer    `json:"peers"`
+	Bank          *Bank     `json:"bank,omitzero"`
+	Probe         *Probe    `json:"probe,omitzero"`
 	Policy        Policy    `json:"policy"`
 	Coverage      Coverage  `json:"coverage"`
 	Modules       []Module  `json:"modules"`
@@ -82,6 +84,41 @@ type Base struct {
 type Peer struct {
 	Ref    string `json:"ref"`
 	Digest string `json:"digest"`
+}
+
+// Bank is the operator's bank of known adapters that the subject was held against.
+type Bank struct {
+	Digest   string `json:"digest"`
+	Adapters int    `json:"adapters"`
+}
+
+// Probe is what the merged model said before it went live, beside what the base says. NLL and KL are means over the predicted tokens, in
+// nats; KL is of the merged model's next-token distribution from the base's, KL(base || merged).
+type Probe struct {
+	Digest      string            `json:"digest"` // of the probe file
+	Texts       []ProbeText       `json:"texts"`
+	Completions []ProbeCompletion `json:"completions"`
+}
+
+// ProbeText is one text that both models were shown.
+type ProbeText struct {
+	ID        string `json:"id"`
+	Role      string `json:"role"` // "task": the adapter was made for it; "general": it should stay as it is
+	Tokens    int    `json:"tokens"`
+	NLLBase   Number `json:"nllBase"`
+	NLLMerged Number `json:"nllMerged"`
+	KL        Number `json:"kl"`
+}
+
+// ProbeCompletion is one prompt that both models completed, greedily.
+type ProbeCompletion struct {
+	ID          string `json:"id"`
+	Prompt      string `json:"prompt"`
+	Expect      string `json:"expect"` // the text, or the pattern between slashes
+	Text        string `json:"text"`
+	BaseText    string `json:"baseText"`
+	Matched     bool   `json:"matched"`
+	BaseMatched bool   `json:"baseMatched"`
 }
 
 // Policy is what decided.
@@ -126,7 +163,8 @@ func (c *Coverage) Add(t Tensor) {
 type Module struct {
 	ID      string `json:"id"`
 	Version string `json:"version"`
-	SHA256  string `json:"sha256"` // hex
+	SHA256  string `json:"sha256"`        // hex
+	Cost    string `json:"cost,omitzero"` // "factors", "weights" or "vectors"
 	Status  string `json:"status"`
 	Error   string `json:"error,omitzero"`
 	Sandbox string `json:"sandbox"` // "full" or "partial"
