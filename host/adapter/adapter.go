@@ -74,6 +74,17 @@ func Open(ref string) (*Adapter, error) {
 // Close releases the weights. It may be called again.
 func (a *Adapter) Close() error { return a.Weights.Close() }
 
+// Share is the same adapter with a file of its own, to be closed by somebody else.
+func (a *Adapter) Share() (*Adapter, error) {
+	weights, err := a.Weights.Share()
+	if err != nil {
+		return nil, err
+	}
+	shared := *a
+	shared.Weights = weights
+	return &shared, nil
+}
+
 // Parameters is the number of elements stored in all tensors of the file.
 func (a *Adapter) Parameters() int64 {
 	var n int64
