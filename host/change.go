@@ -27,7 +27,7 @@ func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, e
 	if err := server.CheckAlias(name, s.name); err != nil {
 		return nil, err
 	}
-	checked, err := s.host.Check(ctx, s.base, ref, nil)
+	checked, err := s.host.check(ctx, s.base, ref, 1, nil, s.laboratory())
 	if err != nil {
 		return nil, err
 	}
@@ -36,6 +36,7 @@ func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, e
 		if err = s.commit(ctx, name, g); err == nil {
 			return checked.Report, nil
 		}
+		s.discard(ctx, g.digest())
 	}
 	defer checked.Close()
 	switch {
@@ -47,20 +48,23 @@ func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, e
 	return nil, backendFault(err)
 }
 
-// stage computes what the gate let through, in the backend, where no alias means it yet. It returns nil where there is nothing to do: the
-// gate is closed, or the alias means this already.
+// stage computes what the gate let through, in the backend, where no alias means it yet. What was staged to be asked is there already. It
+// returns nil where there is nothing to do: the gate is closed, or the alias means this already.
 func (s *Serving) stage(ctx context.Context, name string, checked *Checked) (*generation, error) {
 	if !checked.Report.Verdict.Open() {
 		return nil, nil
 	}
-	g := &generation{checked: checked}
+	g := &generation{checked: checked, staged: checked.staged}
 	if now, ok := s.generation(name); ok && now.digest() == g.digest() {
 		return nil, nil
+	}
+	if g.staged != nil {
+		return g, nil
 	}
 	err := s.ask(ctx, func(client backendpb.BackendClient) error {
 		var err error
 		if g.staged, err = checked.Plan.Stage(ctx, client); err != nil {
-			s.release(ctx, client, g) // cut off, it may be complete
+			s.release(ctx, client, g.digest()) // cut off, it may be complete
 		}
 		return err
 	})
@@ -93,7 +97,7 @@ func (s *Serving) commit(ctx context.Context, name string, g *generation) error 
 		return err
 	}
 	for _, idle := range history[:max(0, len(history)-2)] {
-		s.release(ctx, client, idle)
+		s.release(ctx, client, idle.digest())
 	}
 	s.forget(ctx, client, dropped...)
 	return nil
@@ -151,7 +155,7 @@ func (s *Serving) set(name string, a *alias) {
 // forget releases generations' memory in the backend and closes their adapters.
 func (s *Serving) forget(ctx context.Context, client backendpb.BackendClient, generations ...*generation) {
 	for _, g := range generations {
-		s.release(ctx, client, g)
+		s.release(ctx, client, g.digest())
 		if err := g.checked.Close(); err != nil {
 			s.host.log.Warn("an adapter did not close", "error", err)
 		}
@@ -159,8 +163,7 @@ func (s *Serving) forget(ctx context.Context, client backendpb.BackendClient, ge
 }
 
 // release frees a generation in the backend, unless an alias means it. It is only about memory: a failure is logged.
-func (s *Serving) release(ctx context.Context, client backendpb.BackendClient, g *generation) {
-	digest := g.digest()
+func (s *Serving) release(ctx context.Context, client backendpb.BackendClient, digest [32]byte) {
 	s.state.RLock()
 	for _, a := range s.live {
 		if a.current().digest() == digest {
@@ -174,6 +177,21 @@ func (s *Serving) release(ctx context.Context, client backendpb.BackendClient, g
 		s.host.log.Warn("a generation was not released", "generation", merge.DigestString(digest), "error", err)
 	}
 }
+
+// discard releases a generation that did not become live. A backend that is not there has forgotten it.
+func (s *Serving) discard(ctx context.Context, digest [32]byte) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	if s.supervisor.State() != backend.Ready {
+		return
+	}
+	if client, err := s.supervisor.Client(ctx); err == nil {
+		s.release(ctx, client, digest)
+	}
+}
+
+// releaseTime bounds how long a refused load waits for its memory to be freed.
+const releaseTime = 10 * time.Second
 
 // Rollback makes alias mean what it meant before. It never passes through the gate: the way back must always be open.
 func (s *Serving) Rollback(ctx context.Context, name string) (server.Model, error) {

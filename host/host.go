@@ -24,6 +24,7 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/probe"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/wasm/modules"
 	"github.com/tenon-ml/tenon/wasm/worker"
@@ -33,6 +34,7 @@ import (
 type Options struct {
 	CacheDir string       // for what can be computed again; "" is tenon in the user's cache directory
 	Policy   *gate.Policy // nil is the default policy
+	Probe    *probe.File  // asked of each merged model before the gate decides; nil is the policy's, if it names one
 	Modules  []modules.Module
 	Runner   gate.Runner // runs diagnostics; nil runs each in a sandbox worker of this executable
 	Log      *slog.Logger
@@ -42,8 +44,10 @@ type Options struct {
 // Host runs the flow. It is safe for concurrent use.
 type Host struct {
 	gate     *gate.Gate
+	probe    *probe.File // nil where nothing is asked
 	cacheDir string
 	log      *slog.Logger
+	progress func(what string, done, total int) // may be nil
 }
 
 // New prepares a Host. It touches no adapter and starts no process.
@@ -53,6 +57,10 @@ func New(o Options) (*Host, error) {
 	}
 	if o.Policy == nil {
 		o.Policy = gate.DefaultPolicy()
+	}
+	probes, err := chooseProbe(o)
+	if err != nil {
+		return nil, err
 	}
 	if o.CacheDir == "" {
 		dir, err := os.UserCacheDir()
@@ -85,9 +93,19 @@ func New(o Options) (*Host, error) {
 	}
 	return &Host{
 		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress},
+		probe:    probes,
 		cacheDir: o.CacheDir,
 		log:      o.Log,
+		progress: o.Progress,
 	}, nil
+}
+
+// told reports how far one step is.
+func (h *Host) told(what string) func(done, total int) {
+	if h.progress == nil {
+		return nil
+	}
+	return func(done, total int) { h.progress(what, done, total) }
 }
 
 // Checked is an adapter after the gate. Its binding and everything it borrows stay open until Close.
@@ -95,6 +113,7 @@ type Checked struct {
 	Report  *report.Report
 	Binding *adapter.Binding // nil when the adapter could not be bound to the base
 	Plan    *merge.Plan      // what was judged, and what may be merged where the gate is open; nil without a binding
+	staged  *merge.Staged    // the plan's generation, where it was staged to be asked
 	closers []io.Closer
 }
 
@@ -109,38 +128,75 @@ func (c *Checked) Close() error {
 }
 
 // Check opens an adapter, binds it to the base, runs the policy's diagnostics and decides. with are references of adapters to compare it
-// with. An adapter that is refused, for whatever reason, is an answer: it gives a report and no error. An error means that the question
-// could not be answered. The caller closes the result.
+// with. Where there are probes a backend runs for as long as it takes to ask them. An adapter that is refused, for whatever reason, is an
+// answer: it gives a report and no error. An error means that the question could not be answered. The caller closes the result.
 func (h *Host) Check(ctx context.Context, b *base.Base, ref string, with []string) (*Checked, error) {
-	return h.check(ctx, b, ref, 1, with)
+	return h.checkScaled(ctx, b, ref, 1, with)
 }
 
-// check judges an adapter at scale times its own scale: a verdict on a change is none on ten times that change.
-func (h *Host) check(ctx context.Context, b *base.Base, ref string, scale float64, with []string) (*Checked, error) {
+// checkScaled judges an adapter at scale times its own scale: a verdict on a change is none on ten times that change.
+func (h *Host) checkScaled(ctx context.Context, b *base.Base, ref string, scale float64, with []string) (*Checked, error) {
+	if h.probe == nil {
+		return h.check(ctx, b, ref, scale, with, nil)
+	}
+	lab, err := h.newLaboratory(b)
+	if err != nil {
+		return nil, err
+	}
+	defer lab.stop(ctx)
+	return h.check(ctx, b, ref, scale, with, lab)
+}
+
+// check is the flow up to the verdict. Probes are asked in lab; what was staged there and is not let through is released.
+func (h *Host) check(ctx context.Context, b *base.Base, ref string, scale float64, with []string, lab *laboratory) (_ *Checked, err error) {
 	checked, err := h.bind(b, ref, scale)
 	if err != nil || checked.Binding == nil {
 		return checked, err
 	}
-	peers := make([]*adapter.Binding, 0, len(with))
-	for _, peerRef := range with {
-		peer, err := adapter.Load(peerRef, b)
-		if peer != nil && peer.Adapter != nil {
-			checked.closers = append(checked.closers, peer.Adapter)
+	defer func() {
+		if checked.staged != nil && (err != nil || !checked.Report.Verdict.Open()) {
+			lab.release(ctx, checked.Plan.Digest)
+			checked.staged = nil
 		}
 		if err != nil {
-			if fault.ClassOf(err) == fault.Operational {
-				return nil, errors.Join(err, checked.Close())
+			err = errors.Join(err, checked.Close())
+		}
+	}()
+	peers, err := checked.peers(b, with)
+	if err != nil {
+		return nil, err
+	}
+	subject := gate.Subject{Binding: scaled(checked.Binding, scale), Peers: peers}
+	var refusal error
+	if h.probe != nil {
+		if subject.Probe, refusal, err = h.ask(ctx, checked, lab); err != nil {
+			return nil, err
+		}
+	}
+	if checked.Report, err = h.gate.Check(ctx, subject); err != nil {
+		return nil, err
+	}
+	object(checked.Report, refusal)
+	return checked, nil
+}
+
+// peers opens the adapters to compare with. They are closed with c.
+func (c *Checked) peers(b *base.Base, refs []string) ([]*adapter.Binding, error) {
+	peers := make([]*adapter.Binding, 0, len(refs))
+	for _, ref := range refs {
+		peer, err := adapter.Load(ref, b)
+		if peer != nil && peer.Adapter != nil {
+			c.closers = append(c.closers, peer.Adapter)
+		}
+		if err != nil {
+			if fault.ClassOf(err) != fault.Operational {
+				err = fault.New(fault.UsageFlag, "the adapter cannot be compared with").In(ref).Wrap(err).Fix("check it alone first: tenon check %s", ref)
 			}
-			err = fault.New(fault.UsageFlag, "the adapter cannot be compared with").In(peerRef).Wrap(err).Fix("check it alone first: tenon check %s", peerRef)
-			return nil, errors.Join(err, checked.Close())
+			return nil, err
 		}
 		peers = append(peers, peer)
 	}
-	checked.Report, err = h.gate.Check(ctx, gate.Subject{Binding: scaled(checked.Binding, scale), Peers: peers})
-	if err != nil {
-		return nil, errors.Join(err, checked.Close())
-	}
-	return checked, nil
+	return peers, nil
 }
 
 // bind opens an adapter, binds it to the base and plans its merge. What comes without a binding is refused, and its report says why.

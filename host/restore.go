@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tenon-ml/tenon/host/backend"
+	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -39,11 +40,8 @@ func (s *Serving) ask(ctx context.Context, call func(backendpb.BackendClient) er
 // restore brings a fresh backend process to where the last one was: the base, then every live generation, recomputed from the base's own
 // bytes and held against the digest it had before.
 func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) error {
-	_, err := client.LoadBase(ctx, &backendpb.LoadBaseRequest{
-		Digest: s.base.Digest[:], Files: s.base.BackendFiles(), Tensors: s.base.BackendTensors(), Config: s.base.ModelConfig(),
-	})
-	if err != nil {
-		return fault.New(fault.BackendDown, "the backend did not load the base").In(s.base.Ref).Wrap(err)
+	if err := loadBase(ctx, client, s.base); err != nil {
+		return err
 	}
 	s.state.RLock()
 	live := maps.Clone(s.live) // the generations stay open: whoever closes one has waited for this to end
@@ -58,6 +56,17 @@ func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) e
 			return err
 		}
 		s.host.log.Info("restored", "alias", name, "generation", merge.DigestString(g.digest()))
+	}
+	return nil
+}
+
+// loadBase makes a base resident in a backend that has none.
+func loadBase(ctx context.Context, client backendpb.BackendClient, b *base.Base) error {
+	_, err := client.LoadBase(ctx, &backendpb.LoadBaseRequest{
+		Digest: b.Digest[:], Files: b.BackendFiles(), Tensors: b.BackendTensors(), Config: b.ModelConfig(),
+	})
+	if err != nil {
+		return fault.New(fault.BackendDown, "the backend did not load the base").In(b.Ref).Wrap(err)
 	}
 	return nil
 }

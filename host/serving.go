@@ -77,6 +77,9 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	if s.tokenizer, err = tokenizer.Open(s.base.Dir); err != nil {
 		return err
 	}
+	if err := s.laboratory().fits(); err != nil {
+		return err
+	}
 	s.supervisor, err = backend.Start(ctx, backend.Embedded(), backend.Options{Log: s.host.log, Restore: s.restore, OnState: func(state backend.State) {
 		if state == backend.Restarting {
 			s.restarts.Add(1)

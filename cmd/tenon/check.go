@@ -10,16 +10,16 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/figure"
 	"github.com/tenon-ml/tenon/host/report"
 )
 
 // formats a report is written in.
-var formats = []string{"text", "json"}
+var formats = []string{"text", "json", "html"}
 
 func (c *command) check() *cobra.Command {
-	var baseRef, format, failOn string
+	var baseRef, format, failOn, figures string
 	var with, reports []string
 	cmd := &cobra.Command{
 		Use:   "check ADAPTER --base MODEL",
@@ -43,7 +43,7 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 			if err != nil {
 				return err
 			}
-			b, err := base.Open(baseRef)
+			b, err := h.OpenBase(baseRef)
 			if err != nil {
 				return err
 			}
@@ -58,6 +58,11 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 					return err
 				}
 			}
+			if figures != "" {
+				if _, err := figure.WriteFiles(figures, figure.FromReport(checked.Report, 0)); err != nil {
+					return err
+				}
+			}
 			if err := c.print(checked.Report, format); err != nil {
 				return err
 			}
@@ -66,17 +71,19 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&baseRef, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
+	c.probeFlag(flags)
 	flags.StringArrayVar(&with, "with", nil, "`ADAPTER` to compare with; repeat for several")
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
 	flags.StringArrayVar(&reports, "report", nil, "also write a report, as `FORMAT=PATH`; repeat for several")
+	flags.StringVar(&figures, "figures", "", "also draw every figure into `DIR`, as SVG and PNG")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
 	return cmd
 }
 
 // print writes a report to stdout: colours and the terminal's width only on a terminal.
 func (c *command) print(r *report.Report, format string) error {
-	if format == "json" {
-		return report.JSON(c.stdout, r)
+	if format != "text" {
+		return render(c.stdout, r, format)
 	}
 	options := report.TextOptions{Width: 80}
 	if f, ok := c.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -87,6 +94,17 @@ func (c *command) print(r *report.Report, format string) error {
 		options.Color = !noColor && os.Getenv("TERM") != "dumb"
 	}
 	return report.Text(c.stdout, r, options)
+}
+
+// render writes a report for a file, where there are no colours and lines are 80 wide.
+func render(w io.Writer, r *report.Report, format string) error {
+	switch format {
+	case "json":
+		return report.JSON(w, r)
+	case "html":
+		return report.HTML(w, r, figure.ForPage(r))
+	}
+	return report.Text(w, r, report.TextOptions{Width: 80})
 }
 
 // reportFile is one --report.
@@ -112,13 +130,7 @@ func (f reportFile) write(r *report.Report) error {
 	if err != nil {
 		return fault.New(fault.IOWrite, "the report cannot be written").In(f.path).Wrap(err)
 	}
-	var render func(io.Writer) error
-	if f.format == "json" {
-		render = func(w io.Writer) error { return report.JSON(w, r) }
-	} else {
-		render = func(w io.Writer) error { return report.Text(w, r, report.TextOptions{Width: 80}) }
-	}
-	if err := errors.Join(render(file), file.Close()); err != nil {
+	if err := errors.Join(render(file, r, f.format), file.Close()); err != nil {
 		return fault.New(fault.IOWrite, "the report cannot be written").In(f.path).Wrap(err)
 	}
 	return nil

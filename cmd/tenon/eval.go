@@ -17,24 +17,34 @@ import (
 
 func (c *command) eval() *cobra.Command {
 	var predictions, references, nist, format string
+	var model modelEvaluation
 	var names []string
 	var all []string
 	for _, m := range evaluation.Metrics() {
 		all = append(all, string(m))
 	}
 	cmd := &cobra.Command{
-		Use:   "eval --predictions FILE --references FILE",
-		Short: "Score generated text against references",
+		Use:   "eval --predictions FILE --references FILE | eval --base MODEL [--adapter ADAPTER]... --text FILE",
+		Short: "Score generated text against references, or models on texts",
 		Long: `Eval computes BLEU, NIST, ROUGE-L and CIDEr to the digit as the scripts of the
 E2E generation challenge do. Predictions are one a line. References are groups
 of lines with a blank line between two groups, in the order of the predictions.
 
 ROUGE-L and CIDEr need a tokenizer that was verified on E2E text alone: text
-with other characters is refused.`,
+with other characters is refused.
+
+With --base it asks models instead: how likely the base, and each adapter merged
+into it, finds the texts (val_loss, in nats a token, and perplexity), and with
+--generate how what they write after each prompt scores against the texts that
+stand after it. A line of the file is a text, or prompt||text, of which only
+the text is scored.`,
 		Args: arguments(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			err := errors.Join(need("predictions", predictions), need("references", references),
-				oneOf("nist", nist, evaluation.Variants()...), oneOf("output", format, formats...))
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := errors.Join(need("predictions", predictions), need("references", references))
+			if model.base != "" {
+				given = need("text", model.text)
+			}
+			err := errors.Join(given, oneOf("nist", nist, evaluation.Variants()...), oneOf("output", format, formats...))
 			if len(names) == 0 {
 				err = errors.Join(err, need("metrics", ""))
 			}
@@ -45,6 +55,10 @@ with other characters is refused.`,
 			}
 			if err != nil {
 				return err
+			}
+			if model.base != "" {
+				model.metrics, model.nist, model.format = wanted, evaluation.Variant(nist), format
+				return c.evaluateModel(cmd.Context(), model)
 			}
 			corpus, err := evaluation.Read(predictions, references)
 			if err != nil {
@@ -66,6 +80,12 @@ with other characters is refused.`,
 	flags.StringVar(&references, "references", "", "text `FILE` with groups of references")
 	flags.StringVar(&nist, "nist", string(evaluation.Python), "which script's NIST: "+strings.Join(evaluation.Variants(), ", "))
 	flags.StringSliceVar(&names, "metrics", all, "what to compute")
+	flags.StringVar(&model.base, "base", "", "base checkpoint to ask: a `DIR` in Hugging Face layout")
+	flags.StringArrayVar(&model.adapters, "adapter", nil, "`ADAPTER` to merge into the base and ask; repeat for several")
+	flags.StringVar(&model.text, "text", "", "`FILE` of texts, or of prompt||text, one a line")
+	flags.IntVar(&model.limit, "limit", 0, "score `N` of the texts, evenly over the file (default: all)")
+	flags.BoolVar(&model.generate, "generate", false, "also complete each prompt and score what is written")
+	flags.IntVar(&model.maxTokens, "max-tokens", 80, "longest completion, in tokens")
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
 	return cmd
 }

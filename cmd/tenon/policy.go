@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,13 +10,22 @@ import (
 )
 
 func (c *command) policyCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Print the default policy, or check one of yours", Args: arguments(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "policy", Short: "Print a built-in policy, or check one of yours", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "show", Short: "Print the default policy, to edit and give to --policy", Args: arguments(cobra.NoArgs),
-			RunE: func(*cobra.Command, []string) error {
-				_, err := c.stdout.Write(gate.DefaultPolicyYAML())
+			Use: "show [NAME]", Short: "Print a built-in policy (" + strings.Join(gate.BuiltinNames(), ", ") + "), to edit and give to --policy",
+			Args: arguments(cobra.MaximumNArgs(1)), ValidArgs: gate.BuiltinNames(),
+			RunE: func(_ *cobra.Command, args []string) error {
+				name := gate.DefaultName
+				if len(args) == 1 {
+					name = args[0]
+				}
+				text, ok := gate.BuiltinYAML(name)
+				if !ok {
+					return oneOf("policy", name, gate.BuiltinNames()...)
+				}
+				_, err := c.stdout.Write(text)
 				return err
 			},
 		},

@@ -11,16 +11,19 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tenon-ml/tenon/host"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
+	"github.com/tenon-ml/tenon/host/probe"
 )
 
 // command is what every subcommand shares: where results and everything else go, and the flags all of them know.
 type command struct {
 	stdout, stderr io.Writer
 	policy         string
+	probe          string // of the commands that merge
 	cacheDir       string
 	quiet          bool
 	verbose        bool
@@ -53,7 +56,7 @@ func (c *command) root() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.policy, "policy", "", "policy `FILE` that decides (default: the built-in one, see tenon policy show)")
+	flags.StringVar(&c.policy, "policy", gate.DefaultName, "policy that decides: a `FILE`, or built in: "+strings.Join(gate.BuiltinNames(), ", "))
 	flags.StringVar(&c.cacheDir, "cache-dir", "", "`DIR` for what can be computed again (default: tenon in the user's cache folder)")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print the result and errors, nothing else")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
@@ -61,20 +64,34 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.UsageFlag, "%v", err).Fix("see tenon --help")
 	})
-	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.rollback(), c.unload(), c.ps(), c.inspect(), c.eval(), c.policyCommand(), c.version())
+	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.rollback(), c.unload(), c.ps(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.bankCommand(), c.policyCommand(), c.version())
 	return root
+}
+
+// probeFlag adds the flag of the commands that merge, or could.
+func (c *command) probeFlag(flags *pflag.FlagSet) {
+	flags.StringVar(&c.probe, "probe", "", "`FILE` of texts and prompts to ask the merged model before the policy decides")
 }
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
 	options := host.Options{CacheDir: c.cacheDir, Log: c.log(), Progress: c.newProgress()}
-	if c.policy != "" {
-		policy, err := gate.LoadPolicy(c.policy)
+	if c.probe != "" {
+		file, err := probe.Load(c.probe)
 		if err != nil {
 			return nil, err
 		}
-		options.Policy = policy
+		options.Probe = file
 	}
+	if policy, ok := gate.Builtin(c.policy); ok {
+		options.Policy = policy
+		return host.New(options)
+	}
+	policy, err := gate.LoadPolicy(c.policy)
+	if err != nil {
+		return nil, err
+	}
+	options.Policy = policy
 	return host.New(options)
 }
 

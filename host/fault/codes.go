@@ -79,6 +79,14 @@ const (
 	ModuleFailed  Code = "MODULE_FAILED"  // a diagnostic did not run to its end
 )
 
+// Codes of behavioural probes.
+const (
+	BankInvalid    Code = "BANK_INVALID"    // a file of the bank does not load
+	ProbeInvalid   Code = "PROBE_INVALID"   // the probe file does not load, or its texts do not fit the model
+	ProbeFailed    Code = "PROBE_FAILED"    // the probes did not run to their end
+	ProbeNonFinite Code = "PROBE_NONFINITE" // the merged model's predictions are not finite
+)
+
 // Codes of merging and receipts.
 const (
 	MergeExists   Code = "MERGE_EXISTS"   // the output directory exists
@@ -107,9 +115,9 @@ func (c Code) Class() Class {
 	switch {
 	case strings.HasPrefix(string(c), "IO_"):
 		return Operational
-	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == MergeExists, c == MergeScale, c == ADName:
+	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == MergeExists, c == MergeScale, c == ADName:
 		return Usage
-	case c == ModuleFailed:
+	case c == ModuleFailed, c == ProbeFailed:
 		return Inconclusive
 	}
 	return Rejected

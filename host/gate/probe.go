@@ -17,8 +17,14 @@ func probeMetrics(p *report.Probe) []report.Metric {
 		metrics = append(metrics, report.Metric{Module: probeModule, Name: name, Value: report.Number(value)})
 	}
 	var task, general weighted
-	most := math.Inf(-1)
+	most, excess, expected := math.Inf(-1), math.Inf(-1), false
 	for _, text := range p.Texts {
+		if text.NLLExpected != nil {
+			expected = true
+			if e := float64(text.NLLMerged - *text.NLLExpected); e > excess || math.IsNaN(e) {
+				excess = e
+			}
+		}
 		if text.Role == "task" {
 			task.add(text)
 			continue
@@ -33,6 +39,9 @@ func probeMetrics(p *report.Probe) []report.Metric {
 		add("nll_base", task.base/task.tokens)
 		add("nll_merged", task.merged/task.tokens)
 		add("nll_change", (task.merged-task.base)/task.tokens)
+	}
+	if expected {
+		add("nll_excess_max", excess)
 	}
 	if general.tokens > 0 {
 		add("general_nll_change", (general.merged-general.base)/general.tokens)

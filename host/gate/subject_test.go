@@ -79,6 +79,7 @@ func TestProbeMetrics(t *testing.T) {
 	text := report.ProbeText{Role: "general", Tokens: 20, NLLBase: 2, NLLMerged: 2.5, KL: 0.25}
 	worse := report.ProbeText{Role: "general", Tokens: 20, NLLBase: 2, NLLMerged: 3, KL: 0.75}
 	broken := report.ProbeText{Role: "general", Tokens: 20, NLLBase: 2, NLLMerged: report.Number(math.NaN()), KL: report.Number(math.NaN())}
+	number := func(v float64) *report.Number { n := report.Number(v); return &n }
 	tests := []struct {
 		name  string
 		probe report.Probe
@@ -88,6 +89,8 @@ func TestProbeMetrics(t *testing.T) {
 		{"weighted by tokens", report.Probe{Texts: []report.ProbeText{task, longer}}, "texts=2 nll_base=5 nll_merged=3.75 nll_change=-1.25"},
 		{"general text", report.Probe{Texts: []report.ProbeText{text, worse}}, "texts=2 general_nll_change=0.75 kl_mean=0.5 kl_max=0.75"},
 		{"not a number stays none", report.Probe{Texts: []report.ProbeText{text, broken, worse}}, "texts=3 general_nll_change=NaN kl_mean=NaN kl_max=NaN"},
+		{"as expected", report.Probe{Texts: []report.ProbeText{{Role: "task", Tokens: 10, NLLBase: 5, NLLMerged: 3, NLLExpected: number(3.25)},
+			{Role: "task", Tokens: 10, NLLBase: 5, NLLMerged: 3, NLLExpected: number(2.5)}}}, "texts=2 nll_base=5 nll_merged=3 nll_change=-2 nll_excess_max=0.5"},
 		{"completions", report.Probe{Completions: []report.ProbeCompletion{{Matched: true}, {}}}, "texts=0 completions=2 completions_matched=1"},
 	}
 	for _, test := range tests {

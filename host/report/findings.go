@@ -26,66 +26,59 @@ func SortFindings(findings []Finding) {
 	})
 }
 
-// findings writes every finding. Findings that differ in target and message only share one heading and one hint.
-func (p *page) findings(findings []Finding) {
-	if len(findings) == 0 {
-		return
-	}
-	p.section("Findings", counts(findings))
+// reason is findings that differ in target and message only: one thing to understand, and one thing to do.
+type reason struct {
+	Severity           Severity
+	Module, Code, Hint string
+	Findings           []Finding // at least one
+}
+
+// reasons gathers findings, the gravest first and otherwise in their order.
+func reasons(findings []Finding) []reason {
 	type key struct {
 		severity           Severity
 		module, code, hint string
 	}
-	var order []key
-	byKey := map[key][]Finding{}
+	var all []reason
+	at := map[key]int{}
 	for _, f := range findings {
 		k := key{f.Severity, f.Module, f.Code, f.Hint}
-		if byKey[k] == nil {
-			order = append(order, k)
+		i, ok := at[k]
+		if !ok {
+			i = len(all)
+			at[k] = i
+			all = append(all, reason{Severity: f.Severity, Module: f.Module, Code: f.Code, Hint: f.Hint})
 		}
-		byKey[k] = append(byKey[k], f)
+		all[i].Findings = append(all[i].Findings, f)
 	}
-	for i, k := range order {
-		if i > 0 {
-			p.WriteString("\n")
-		}
-		p.finding(byKey[k])
-	}
+	slices.SortStableFunc(all, func(a, b reason) int { return cmp.Compare(severityOrder(a.Severity), severityOrder(b.Severity)) })
+	return all
 }
 
-// finding writes findings that have everything but target, message and numbers in common.
-func (p *page) finding(same []Finding) {
-	f := same[0]
-	title := p.paint(severityInk(f.Severity), fmt.Sprintf("%-5s", strings.ToUpper(Escape(string(f.Severity))))) + " " + p.paint(strong, Escape(f.Code))
-	if f.Module != "" {
-		title += "  " + p.paint(faint, Escape(f.Module))
+// told is what to read about a reason: one sentence, and under it places or further sentences. Everything is escaped.
+func (r reason) told() (sentence string, items []string) {
+	n := len(r.Findings)
+	if n == 1 {
+		return sentenceOf(r.Findings[0]), nil
 	}
-	if len(same) > 1 {
-		title += "  " + p.paint(faint, fmt.Sprintf("%d times", len(same)))
-	}
-	p.line(indent + title)
-
-	if oneMessage(same) && len(same) > 1 {
-		p.paragraph(findingIndent, Escape(f.Message))
-		for _, each := range same {
-			p.paragraph(findingIndent+"- ", Escape(each.Target))
+	var targets []string
+	for _, f := range r.Findings {
+		if f.Message != r.Findings[0].Message || f.Target == "" || f.Value != 0 || f.Limit != 0 {
+			for _, f := range r.Findings[1:] {
+				items = append(items, sentenceOf(f))
+			}
+			return sentenceOf(r.Findings[0]), items
 		}
-	} else {
-		bullet := findingIndent
-		if len(same) > 1 {
-			bullet += "- "
-		}
-		for _, each := range same {
-			p.paragraph(bullet, sentence(each))
-		}
+		targets = append(targets, f.Target)
 	}
-	if f.Hint != "" {
-		p.paragraph(findingIndent+p.paint(faint, "→ "), Escape(f.Hint))
+	for _, name := range fold(targets) {
+		items = append(items, Escape(name))
 	}
+	return fmt.Sprintf("%s, in %d weights", Escape(r.Findings[0].Message), n), items
 }
 
-// sentence is what a finding says: the target unless the message names it, the message, and the number with its limit.
-func sentence(f Finding) string {
+// sentenceOf is what a finding says: the target unless the message names it, the message, and the number with its limit.
+func sentenceOf(f Finding) string {
 	text := Escape(f.Message)
 	if target := Escape(f.Target); target != "" && !strings.Contains(text, target) {
 		text = target + ": " + text
@@ -100,15 +93,27 @@ func sentence(f Finding) string {
 	return text
 }
 
-// findingIndent sets what is said about a finding under its code.
-const findingIndent = indent + "      "
-
-// oneMessage reports whether the findings say the same about different targets, and no numbers.
-func oneMessage(same []Finding) bool {
-	return !slices.ContainsFunc(same, func(f Finding) bool {
-		return f.Message != same[0].Message || f.Target == "" || f.Value != 0 || f.Limit != 0
-	})
+// findings writes every reason: what it means, and after an arrow what to do.
+func (p *page) findings(findings []Finding) {
+	for _, r := range reasons(findings) {
+		label := fmt.Sprintf("%-5s ", strings.ToUpper(Escape(string(r.Severity))))
+		sentence, items := r.told()
+		p.paragraph(p.paint(severityInk(r.Severity), label), sentence+" "+p.paint(faint, "["+Escape(r.Code)+"]"))
+		const most = 8
+		for _, item := range items[:min(len(items), most)] {
+			p.paragraph(findingIndent+"- ", item)
+		}
+		if more := len(items) - most; more > 0 {
+			p.paragraph(findingIndent+"- ", fmt.Sprintf("and %d more; -o json and -o html list them all", more))
+		}
+		if r.Hint != "" {
+			p.paragraph(findingIndent+p.paint(faint, "→ "), Escape(r.Hint))
+		}
+	}
 }
+
+// findingIndent sets what is said about a finding under its sentence.
+const findingIndent = "      "
 
 func severityInk(s Severity) ink {
 	switch s {

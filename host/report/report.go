@@ -108,6 +108,8 @@ type ProbeText struct {
 	NLLBase   Number `json:"nllBase"`
 	NLLMerged Number `json:"nllMerged"`
 	KL        Number `json:"kl"`
+
+	NLLExpected *Number `json:"nllExpected,omitzero"` // what the file says the merged model should give; nil where it says nothing
 }
 
 // ProbeCompletion is one prompt that both models completed, greedily.

@@ -46,7 +46,7 @@ func fullReport() *Report {
 		Peers:   []Peer{{Ref: "adapters/e2e-all-r8/", Digest: digest("e")}},
 		Policy:  Policy{Name: "default", Digest: digest("d")},
 		Modules: []Module{
-			{ID: "amplification", Version: "1.0.0", SHA256: strings.Repeat("a", 64), Status: "ok", Sandbox: "full",
+			{ID: "amplification", Version: "1.0.0", SHA256: strings.Repeat("a", 64), Cost: "weights", Status: "ok", Sandbox: "full",
 				Usage: Usage{WallMs: 212.4, CPUMs: 210, CompileMs: 34.5, PeakBytes: 5 << 20, HostCalls: 1350}},
 			{ID: "hygiene", Version: "1.0.0", SHA256: strings.Repeat("b", 64), Status: "ok", Sandbox: "full",
 				Usage: Usage{WallMs: 48.1, CPUMs: 47, CompileMs: 31, PeakBytes: 2 << 20, HostCalls: 421}},
@@ -92,9 +92,59 @@ func fullReport() *Report {
 			}
 		}
 	}
-	r.Grids = []Grid{{Module: "similarity", Target: "model.layers.0.self_attn.q_proj.weight", Name: "phi_delta", With: digest("e"), Rows: 2, Cols: 3,
-		Values: [][]Number{{0.17, 0.5, Number(math.NaN())}, {1, 0.25, 1e-9}}}}
+	r.Bank = &Bank{Digest: digest("a"), Adapters: 64}
+	r.Probe = &Probe{Digest: digest("f"),
+		Texts: []ProbeText{{ID: "restaurants", Role: "task", Tokens: 412, NLLBase: 4.912, NLLMerged: 1.377, KL: 3.1},
+			{ID: "manuals", Role: "general", Tokens: 388, NLLBase: 2.104, NLLMerged: 2.391, KL: 0.0827}},
+		Completions: []ProbeCompletion{{ID: "pub", Prompt: "name : Aromi | Type : pub ||", Expect: "/Aromi is a .*pub/", Text: " Aromi is a family friendly pub .",
+			BaseText: "perldiag/\"Also, \"\n\"", Matched: true}}}
+	for layer := range 6 {
+		addDetails(r, layer, fmt.Sprintf("model.layers.%d.self_attn.q_proj.weight", layer))
+		addDetails(r, layer, fmt.Sprintf("model.layers.%d.mlp.down_proj.weight", layer))
+	}
+	for _, m := range []Metric{{Name: "shared_targets", Value: 42}, {Name: "cosine", Value: 0.171}, {Name: "norm_blowup", Value: 1.08},
+		{Name: "overlap_left_excess", Value: 0.12}, {Name: "overlap_right_excess", Value: 0.11}, {Name: "sign_opposed", Value: 0.43}, {Name: "clashes", Value: 0}} {
+		m.Module, m.With = "interference", digest("e")
+		r.Metrics = append(r.Metrics, m)
+	}
+	r.Metrics = append(r.Metrics, Metric{Module: "anomaly", Name: "anomaly_p", Value: 0.385}, Metric{Module: "probe", Name: "nll_change", Value: -3.535})
 	return r
+}
+
+// addDetails adds what the diagnostics that not every policy runs say about one weight.
+func addDetails(r *Report, layer int, target string) {
+	step := float64(layer)
+	for _, m := range []Metric{{Module: "merge-loss", Name: "merge_gain", Value: Number(1 - step/1000)}, {Module: "merge-loss", Name: "merge_lost", Value: Number(0.01 + step/100)},
+		{Module: "merge-loss", Name: "merge_relerr", Value: Number(0.01 + step/200)}, {Module: "merge-loss", Name: "merge_gain_nf4", Value: Number(0.98 - step/10)},
+		{Module: "merge-loss", Name: "merge_gain_q8_0", Value: Number(0.999 - step/100)},
+		{Module: "base-overlap", Name: "phi_base_11_null", Value: 1.0 / 64}, {Module: "base-overlap", Name: "phi_base_top", Value: Number(0.1 + step/50)},
+		{Module: "base-overlap", Name: "phi_base_top_null", Value: 0.1}, {Module: "base-overlap", Name: "phi_base_top_z", Value: Number(step)},
+		{Module: "outliers", Name: "outlier_z", Value: Number(step - 2.5)}, {Module: "similarity", Name: "phi_delta_11_null", With: digest("e"), Value: 1.0 / 64},
+		{Module: "similarity", Name: "phi_delta_full_null", With: digest("e"), Value: 0.15}} {
+		m.Target = target
+		r.Metrics = append(r.Metrics, m)
+	}
+	singular, gap := make([]Number, 16), make([]Number, 16)
+	for i := range singular {
+		singular[i], gap[i] = Number(math.Exp(-float64(i)*0.3-step/4)), 0.1
+	}
+	gap[11] = 0.001
+	r.Grids = append(r.Grids, Grid{Module: "spectrum", Target: target, Name: "singular_values", Rows: 1, Cols: 16, Values: [][]Number{singular}},
+		Grid{Module: "similarity", Target: target, Name: "gap", Rows: 1, Cols: 16, Values: [][]Number{gap}},
+		Grid{Module: "similarity", Target: target, Name: "phi_delta", With: digest("e"), Rows: 16, Cols: 8, Values: phiValues(16, 8, step)},
+		Grid{Module: "base-overlap", Target: target, Name: "phi_base_rows", Rows: 1, Cols: 3, Values: [][]Number{{1, 4, 6}}},
+		Grid{Module: "base-overlap", Target: target, Name: "phi_base", Rows: 3, Cols: 16, Values: phiValues(3, 16, step)})
+}
+
+func phiValues(rows, cols int, step float64) [][]Number {
+	values := make([][]Number, rows)
+	for i := range values {
+		values[i] = make([]Number, cols)
+		for j := range values[i] {
+			values[i][j] = Number(float64(max(i, j)+1)/64 + (0.3+step/20)/float64(1+i+j))
+		}
+	}
+	return values
 }
 
 // refusedReport is a report of an adapter made for another model, whose names attack the terminal.
@@ -193,6 +243,8 @@ func stripColour(s string) string {
 func TestJSON(t *testing.T) {
 	small := fullReport()
 	small.Metrics, small.Coverage.Tensors = small.Metrics[:11], small.Coverage.Tensors[:2]
+	small.Grids = []Grid{{Module: "similarity", Target: "model.layers.0.self_attn.q_proj.weight", Name: "phi_delta", With: digest("e"), Rows: 2, Cols: 3,
+		Values: [][]Number{{0.17, 0.5, Number(math.NaN())}, {1, 0.25, 1e-9}}}}
 	var first, second bytes.Buffer
 	if err := JSON(&first, small); err != nil {
 		t.Fatal(err)
@@ -218,7 +270,7 @@ func TestJSONReadsBack(t *testing.T) {
 					t.Errorf("the JSON holds %U as it stands", c)
 				}
 			}
-			if strings.Contains(b.String(), "null") {
+			if strings.Contains(b.String(), ": null") {
 				t.Errorf("a null in %s", b.String())
 			}
 			var back Report
@@ -269,7 +321,7 @@ func TestGroupLabelsTellKindsApart(t *testing.T) {
 		metrics = append(metrics, Metric{Target: target, Name: "norm_ratio", Value: 1})
 	}
 	var got []string
-	for _, g := range groupTargets(metrics, deltaColumns) {
+	for _, g := range groupTargets(metrics, nil, []column{{metric: "norm_ratio"}}) {
 		got = append(got, fmt.Sprint(g.label, len(g.targets)))
 	}
 	if want := "attn.c_proj2 mlp.c_proj1 c_attn1"; strings.Join(got, " ") != want {

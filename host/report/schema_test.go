@@ -92,6 +92,10 @@ func (c *checker) check(path string, s map[string]any, v any) {
 		if kind != "" && kind != "number" && (kind != "integer" || value != math.Trunc(value)) {
 			c.fail(path, "%v, want %s", value, kind)
 		}
+	case bool:
+		if kind != "boolean" {
+			c.fail(path, "%v, want %s", value, kind)
+		}
 	default:
 		c.fail(path, "%v has a type the schema does not know", v)
 	}

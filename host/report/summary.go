@@ -84,37 +84,40 @@ func median(sorted []float64) float64 {
 
 // groupTargets gathers what the columns show of the adapter itself by kind of weight: targets whose names differ in numbers only are of
 // one kind. The groups are in the order of their first target.
-func groupTargets(metrics []Metric, columns []column) []*group {
+func groupTargets(metrics []Metric, _ []Peer, columns []column) []*group {
 	groups := newGroups()
 	for _, m := range metrics {
 		shown := slices.ContainsFunc(columns, func(c column) bool { return c.metric == m.Name })
 		if m.With == "" && m.Target != "" && shown {
-			groups.of(kind(m.Target)).add(m)
+			groups.of(Kind(m.Target)).add(m)
 		}
 	}
 	label(groups.ordered)
 	return groups.ordered
 }
 
-// groupPeers gathers the metrics about a comparison by the adapter compared with, and calls it by the last part of its reference, or by its
-// digest where that names two.
-func groupPeers(metrics []Metric, peers []Peer) []*group {
-	names, times := map[string]string{}, map[string]int{}
-	for _, p := range peers {
-		name := path.Base(strings.TrimRight(p.Ref, "/"))
-		names[p.Digest] = name
-		times[name]++
-	}
+// groupPeers gathers what the columns show of the weights shared with each adapter compared with.
+func groupPeers(metrics []Metric, peers []Peer, columns []column) []*group {
+	return groupWith(metrics, peers, columns, func(m Metric) bool { return m.Target != "" })
+}
+
+// groupPairs gathers what the columns show of the adapter and each adapter compared with as wholes.
+func groupPairs(metrics []Metric, peers []Peer, columns []column) []*group {
+	return groupWith(metrics, peers, columns, func(m Metric) bool { return m.Target == "" })
+}
+
+func groupWith(metrics []Metric, peers []Peer, columns []column, of func(Metric) bool) []*group {
+	labels := PeerLabels(peers)
 	groups := newGroups()
 	for _, m := range metrics {
-		if m.With != "" && m.Target != "" {
+		shown := slices.ContainsFunc(columns, func(c column) bool { return c.metric == m.Name })
+		if m.With != "" && shown && of(m) {
 			groups.of(m.With).add(m)
 		}
 	}
 	for _, g := range groups.ordered {
-		g.label = shorten(Escape(strings.TrimPrefix(g.key, "sha256:")), 13)
-		if name := names[g.key]; name != "" && times[name] == 1 {
-			g.label = shorten(Escape(name), 24)
+		if g.label = labels[g.key]; g.label == "" {
+			g.label = shorten(Escape(strings.TrimPrefix(g.key, "sha256:")), 13)
 		}
 	}
 	return groups.ordered
@@ -138,8 +141,8 @@ func (s *groups) of(key string) *group {
 	return g
 }
 
-// kind is a tensor name without its numbers and without ".weight": "model.layers.self_attn.q_proj".
-func kind(target string) string {
+// Kind is a tensor name without its numbers and without ".weight": "model.layers.self_attn.q_proj".
+func Kind(target string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.TrimSuffix(target, ".weight"), ".") {
 		if _, err := strconv.Atoi(part); err != nil {
@@ -147,6 +150,44 @@ func kind(target string) string {
 		}
 	}
 	return strings.Join(parts, ".")
+}
+
+// Layer is the first number in a tensor name, "3" of "model.layers.3.self_attn.q_proj.weight"; -1 where there is none.
+func Layer(target string) int {
+	for part := range strings.SplitSeq(target, ".") {
+		if n, err := strconv.Atoi(part); err == nil && n >= 0 {
+			return n
+		}
+	}
+	return -1
+}
+
+// KindLabels calls each kind by as few of its last parts as tell it from the others, such as q_proj, escaped.
+func KindLabels(kinds []string) []string {
+	all, labels := make([]*group, len(kinds)), make([]string, len(kinds))
+	for i, kind := range kinds {
+		all[i] = &group{key: kind}
+	}
+	label(all)
+	for i, g := range all {
+		labels[i] = g.label
+	}
+	return labels
+}
+
+// PeerLabels calls each peer by the last part of its reference, or by its digest where that names two, escaped. The keys are digests.
+func PeerLabels(peers []Peer) map[string]string {
+	times, labels := map[string]int{}, map[string]string{}
+	for _, p := range peers {
+		times[path.Base(strings.TrimRight(p.Ref, "/"))]++
+	}
+	for _, p := range peers {
+		labels[p.Digest] = shorten(Escape(strings.TrimPrefix(p.Digest, "sha256:")), 13)
+		if name := path.Base(strings.TrimRight(p.Ref, "/")); times[name] == 1 {
+			labels[p.Digest] = shorten(Escape(name), 24)
+		}
+	}
+	return labels
 }
 
 // label names each group by as few of the last parts of its key as tell it from the others.
@@ -202,4 +243,16 @@ func digits(v float64, places int) string {
 		text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
 	}
 	return text
+}
+
+// GainFormats are the storage formats that the report says what a merge into them would keep of the change: the NAME of metrics
+// merge_gain_NAME, in the order in which they come. The errors of gains, of samples, are no formats.
+func GainFormats(metrics []Metric) []string {
+	var formats []string
+	for _, m := range metrics {
+		if format, ok := strings.CutPrefix(m.Name, "merge_gain_"); ok && !strings.HasPrefix(format, "error") && !slices.Contains(formats, format) {
+			formats = append(formats, format)
+		}
+	}
+	return formats
 }

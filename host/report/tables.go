@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,9 +41,15 @@ func (p *page) grid(columns string, headers []string, rows [][]string, force boo
 }
 
 // ranged writes a table of groups whose cells come from fill, with the ranges of metrics when they fit the page and without otherwise.
+// Columns that nothing fills are left out.
 func (p *page) ranged(first string, groups []*group, fill []column) {
+	fill = filled(groups, fill)
 	for _, ranges := range []bool{true, false} {
 		columns, headers := "lr", []string{first, "n"}
+		if first == "with" && !slices.ContainsFunc(groups, func(g *group) bool { return !slices.Equal(g.targets, []string{""}) }) {
+			columns, headers = "l", headers[:1] // of adapters as wholes
+		}
+		counted := len(headers) > 1
 		for _, c := range fill {
 			columns, headers = columns+"r", append(headers, c.header)
 			if ranges && c.ranged {
@@ -51,7 +58,10 @@ func (p *page) ranged(first string, groups []*group, fill []column) {
 		}
 		rows := make([][]string, len(groups))
 		for i, g := range groups {
-			rows[i] = []string{g.label, strconv.Itoa(len(g.targets))}
+			rows[i] = []string{g.label}
+			if counted {
+				rows[i] = append(rows[i], strconv.Itoa(len(g.targets)))
+			}
 			for _, c := range fill {
 				middle, extremes := g.value(c.metric, c.number)
 				rows[i] = append(rows[i], middle)
@@ -98,65 +108,6 @@ func (p *page) modules(modules []Module) {
 	if partial {
 		p.paragraph(indent, p.paint(faint, "sandbox: partial; this kernel does not offer every confinement a worker asks for"))
 	}
-}
-
-// deltaColumns are what amplification tells of each kind of weight.
-var deltaColumns = []column{
-	{header: "rank", metric: "rank", number: whole},
-	{header: "‖ΔW‖/‖W‖", metric: "norm_ratio", ranged: true},
-	{header: "amplif.", metric: "amplification"},
-	{header: "random", metric: "amplification_random"},
-	{header: "lift", metric: "alignment_lift", ranged: true},
-}
-
-// deltas writes what the adapter does to each kind of weight: medians over the layers, with the range where it fits.
-func (p *page) deltas(metrics []Metric) {
-	groups := groupTargets(metrics, deltaColumns)
-	if len(groups) == 0 {
-		return
-	}
-	p.section("Change by kind of weight", "median over the layers (least–most)")
-	p.ranged("targets", groups, deltaColumns)
-	p.paragraph(indent, p.paint(faint, "amplif. is ‖ΔW‖/‖UᵀWV‖; random is what directions without meaning would give; "+
-		"lift is random/amplif., and about 1 means that ΔW picks no direction of W on purpose"))
-}
-
-// spectrumColumns are what spectrum tells of each kind of weight.
-var spectrumColumns = []column{
-	{header: "eff. rank", metric: "effective_rank", ranged: true},
-	{header: "90 %", metric: "energy_rank_90", number: whole},
-	{header: "99 %", metric: "energy_rank_99", number: whole},
-	{header: "top", metric: "concentration", number: share, ranged: true},
-}
-
-// spectra writes over how many directions each kind of weight changes.
-func (p *page) spectra(metrics []Metric) {
-	groups := groupTargets(metrics, spectrumColumns)
-	if len(groups) == 0 {
-		return
-	}
-	p.section("Directions by kind of weight", "median over the layers (least–most)")
-	p.ranged("targets", groups, spectrumColumns)
-	p.paragraph(indent, p.paint(faint, "eff. rank is the exponential of the entropy of ΔW's singular values; 90 % and 99 % are how "+
-		"many directions hold so much of its energy ‖ΔW‖², and top is the share of the largest"))
-}
-
-// similarity writes, for each adapter compared with, how much the two share.
-func (p *page) similarity(metrics []Metric, compared []Peer) {
-	peers := groupPeers(metrics, compared)
-	if len(peers) == 0 {
-		return
-	}
-	p.section("Similarity to other adapters", "median over shared targets (least–most)")
-	p.ranged("with", peers, []column{
-		{header: "φ(1,1)", metric: "phi_delta_11", number: share, ranged: true},
-		{header: "z", metric: "phi_delta_11_z", number: tenths},
-		{header: "φ full", metric: "phi_delta_full", number: share},
-		{header: "z", metric: "phi_delta_full_z", number: tenths},
-		{header: "cosine", metric: "cosine", number: share, ranged: true},
-	})
-	p.paragraph(indent, p.paint(faint, "φ is the share of one subspace that lies in the other, of the first direction "+
-		"and of all; z counts standard deviations above chance"))
 }
 
 func milliseconds(ms float64) string {

@@ -15,19 +15,25 @@ type TextOptions struct {
 	Color bool // ANSI colours; no meaning is in colour alone
 }
 
-// Text writes r for a person at a terminal: what was checked, coverage, the modules, their numbers summarised over the layers of each kind
-// of weight, and every finding. No line is wider than opts.Width. What the adapter, the base and the modules wrote goes through Escape.
+// Text writes r for a person at a terminal, answers first: the verdict, every finding with what it means and what to do, and what the
+// numbers say to the questions a person has; then what was checked, tables that sum the numbers up, and what ran. No line is wider than
+// opts.Width. What the adapter, the base and the modules wrote goes through Escape.
 func Text(w io.Writer, r *Report, opts TextOptions) error {
 	if opts.Width == 0 {
 		opts.Width = 80
 	}
 	p := &page{width: max(opts.Width, 40), color: opts.Color}
+	p.verdict(r)
+	if len(r.Findings) > 0 {
+		p.WriteString("\n")
+		p.findings(r.Findings)
+	}
+	p.answers(r)
 	p.header(r)
+	p.summaries(r)
+	p.probes(r.Probe)
+	p.whole(r)
 	p.modules(r.Modules)
-	p.deltas(r.Metrics)
-	p.spectra(r.Metrics)
-	p.similarity(r.Metrics, r.Peers)
-	p.findings(r.Findings)
 	if _, err := io.WriteString(w, p.String()); err != nil {
 		return fmt.Errorf("writing a report: %w", err)
 	}
@@ -107,10 +113,7 @@ func Wrap(first, text string, width int) []string {
 // section begins a titled part.
 func (p *page) section(title, note string) {
 	p.WriteString("\n")
-	if note != "" {
-		note = "  " + p.paint(faint, note)
-	}
-	p.line(p.paint(strong, title) + note)
+	p.paragraph("", p.paint(strong, title)+"  "+p.paint(faint, note))
 }
 
 // verdicts are the words for each verdict. Anything unknown is closed and shown in red.
@@ -125,21 +128,58 @@ var verdicts = map[Verdict]struct {
 	Inconclusive: {bad, "INCONCLUSIVE", "a diagnostic did not run to its end, so the gate stays closed"},
 }
 
-func (p *page) header(r *Report) {
-	v, known := verdicts[r.Verdict]
-	if !known {
-		v.ink, v.name, v.phrase = bad, "UNKNOWN", fmt.Sprintf("%q is no verdict, so the gate stays closed", Escape(string(r.Verdict)))
+// ruling is how a verdict is told.
+func ruling(v Verdict) (i ink, name, phrase string) {
+	if known, ok := verdicts[v]; ok {
+		return known.ink, known.name, known.phrase
 	}
-	p.paragraph(p.paint(v.ink, v.name)+"  ", v.phrase)
-	p.WriteString("\n")
+	return bad, "UNKNOWN", fmt.Sprintf("%q is no verdict, so the gate stays closed", Escape(string(v)))
+}
 
+func (p *page) verdict(r *Report) {
+	ink, name, phrase := ruling(r.Verdict)
+	p.paragraph(p.paint(ink, name)+"  ", phrase)
+}
+
+func (p *page) answers(r *Report) {
+	all := answers(r)
+	if len(all) == 0 {
+		return
+	}
+	p.section("In short", "")
+	for _, a := range all {
+		p.paragraph(indent+p.paint(faint, fmt.Sprintf("%-28s", a.Question)), a.Text)
+	}
+}
+
+func (p *page) header(r *Report) {
+	p.section("What was checked", "")
+	for _, f := range subject(r) {
+		p.field(f[0], f[1])
+	}
+}
+
+// subject is what was checked against what, as labels and values. Values are escaped.
+func subject(r *Report) [][2]string {
 	a := r.Adapter
-	p.field("adapter", Escape(a.Ref))
-	p.field("", list(Escape(a.Format), ranks(a.Rank), scales(a.Scale), parameters(a.Parameters), shortDigest(a.Digest)))
-	p.field("base", Escape(r.Base.Ref))
-	p.field("", list(Escape(r.Base.DType), parameters(r.Base.Parameters), shortDigest(r.Base.Digest)))
-	p.field("policy", list(Escape(r.Policy.Name), shortDigest(r.Policy.Digest)))
-	p.field("coverage", coverage(r.Coverage))
+	fields := [][2]string{
+		{"adapter", Escape(a.Ref)},
+		{"", list(Escape(a.Format), ranks(a.Rank), scales(a.Scale), parameters(a.Parameters), shortDigest(a.Digest))},
+		{"base", Escape(r.Base.Ref)},
+		{"", list(Escape(r.Base.DType), parameters(r.Base.Parameters), shortDigest(r.Base.Digest))},
+		{"policy", list(Escape(r.Policy.Name), shortDigest(r.Policy.Digest))},
+	}
+	if b := r.Bank; b != nil {
+		fields = append(fields, [2]string{"bank", list(plural(b.Adapters, "adapter"), shortDigest(b.Digest))})
+	}
+	for i, peer := range r.Peers {
+		label := ""
+		if i == 0 {
+			label = "with"
+		}
+		fields = append(fields, [2]string{label, list(Escape(peer.Ref), shortDigest(peer.Digest))})
+	}
+	return append(fields, [2]string{"coverage", coverage(r.Coverage)})
 }
 
 // field writes a labelled value of the header; an empty value is left out.
@@ -147,7 +187,7 @@ func (p *page) field(label, value string) {
 	if value == "" {
 		return
 	}
-	p.paragraph(p.paint(faint, fmt.Sprintf("%-*s", labelWidth, label)), value)
+	p.paragraph(indent+p.paint(faint, fmt.Sprintf("%-*s", labelWidth, label)), value)
 }
 
 // coverage is "84 of 84 tensors applied", and what became of the others.

@@ -76,6 +76,24 @@ func (b *Backend) pin(alias string) (*generation, error) {
 	}
 }
 
+// hold is the generation a request is about, held: the one that is named by its digest, or else what the alias means.
+func (b *Backend) hold(alias string, id []byte) (*generation, error) {
+	switch {
+	case len(id) == 0:
+		return b.pin(alias)
+	case alias != "":
+		return nil, invalid("alias %q and generation %x: a request is about one of them", alias, id)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := b.generations[string(id)]
+	if g == nil {
+		return nil, missing("generation %x is not staged", id)
+	}
+	g.acquire() // cannot fail: being registered holds it
+	return g, nil
+}
+
 // Release forgets a generation. Requests that hold it keep its memory until they end.
 func (b *Backend) Release(_ context.Context, req *backendpb.ReleaseRequest) (*backendpb.ReleaseResponse, error) {
 	b.mu.Lock()

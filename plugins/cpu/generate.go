@@ -51,14 +51,14 @@ func (b *Backend) Generate(req *backendpb.GenerateRequest, stream backendpb.Back
 
 // compute puts every event of one text into the queue, which has room for all of them.
 func (b *Backend) compute(ctx context.Context, req *backendpb.GenerateRequest, queue chan<- *backendpb.GenerateEvent) error {
-	g, err := b.pin(req.Alias)
+	g, err := b.hold(req.Alias, req.Generation)
 	if err != nil {
 		return err
 	}
 	defer g.release()
 	g.requests.Add(1)
 	defer g.requests.Add(-1)
-	if err := b.checkRoom(g.model, req); err != nil {
+	if err := b.checkRoom(g.model, len(req.Prompt)+int(req.MaxTokens), 1); err != nil {
 		return err
 	}
 	queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Admitted{Admitted: &backendpb.Admitted{Generation: []byte(g.id)}}}
@@ -78,17 +78,15 @@ func (b *Backend) compute(ctx context.Context, req *backendpb.GenerateRequest, q
 
 // checkGenerate refuses what needs no slot to be refused.
 func (b *Backend) checkGenerate(req *backendpb.GenerateRequest) error {
-	loaded := b.base.Load()
-	if loaded == nil {
-		return notNow("no base is loaded")
-	}
-	m := loaded.pristine.model
-	if m == nil {
-		return notNow("base %x came without a model configuration: it can be merged, not generated with", loaded.digest)
-	}
-	if _, err := b.meaning(req.Alias); err != nil {
+	m, err := b.generative()
+	if err != nil {
 		return err
 	}
+	g, err := b.hold(req.Alias, req.Generation)
+	if err != nil {
+		return err
+	}
+	g.release() // the request waits for a slot before it holds anything
 	switch {
 	case len(req.Prompt) == 0:
 		return invalid("the prompt is empty: it needs at least the token that begins a text")
@@ -103,9 +101,26 @@ func (b *Backend) checkGenerate(req *backendpb.GenerateRequest) error {
 	case int64(len(req.Prompt))+int64(req.MaxTokens) > int64(m.positions):
 		return tooFar("%d prompt tokens and %d to generate are more than the model's %d positions", len(req.Prompt), req.MaxTokens, m.positions)
 	}
-	for i, id := range req.Prompt {
+	return m.checkTokens("prompt token", req.Prompt)
+}
+
+// generative is the resident base's model, which every generation has in its shape.
+func (b *Backend) generative() (*model, error) {
+	loaded := b.base.Load()
+	if loaded == nil {
+		return nil, notNow("no base is loaded")
+	}
+	if loaded.pristine.model == nil {
+		return nil, notNow("base %x came without a model configuration: it can be merged, not generated with", loaded.digest)
+	}
+	return loaded.pristine.model, nil
+}
+
+// checkTokens refuses ids outside the vocabulary.
+func (m *model) checkTokens(what string, ids []int32) error {
+	for i, id := range ids {
 		if id < 0 || int(id) >= m.vocab {
-			return invalid("prompt token %d is %d, the vocabulary has %d", i, id, m.vocab)
+			return invalid("%s %d is %d, the vocabulary has %d", what, i, id, m.vocab)
 		}
 	}
 	return nil
@@ -114,13 +129,14 @@ func (b *Backend) checkGenerate(req *backendpb.GenerateRequest) error {
 // plentyBytes is how much a text may keep without a look at the machine's memory.
 const plentyBytes = 64 << 20
 
-func (b *Backend) checkRoom(m *model, req *backendpb.GenerateRequest) error {
-	need := m.kvBytes(len(req.Prompt) + int(req.MaxTokens))
+// checkRoom refuses what the machine cannot keep: so many tokens, by so many models.
+func (b *Backend) checkRoom(m *model, tokens, models int) error {
+	need := m.kvBytes(tokens) * int64(models)
 	if need <= plentyBytes {
 		return nil
 	}
 	if free, known := b.available(); known && uint64(need) > free {
-		return noRoom("keys and values of %d tokens need %d bytes of memory, %d are available", len(req.Prompt)+int(req.MaxTokens), need, free)
+		return noRoom("keys and values of %d tokens need %d bytes of memory, %d are available", tokens, need, free)
 	}
 	return nil
 }
@@ -135,9 +151,11 @@ type text struct {
 
 // step evaluates one token with the workers that are this text's share.
 func (t *text) step(ctx context.Context, id int32, predict bool) error {
-	workers := max(1, t.backend.options.Workers/max(1, int(t.backend.running.Load())))
-	return t.session.step(ctx, id, predict, workers)
+	return t.session.step(ctx, id, predict, t.backend.share())
 }
+
+// share is how many workers each running text gets. The numbers do not depend on it.
+func (b *Backend) share() int { return max(1, b.options.Workers/max(1, int(b.running.Load()))) }
 
 // readPrompt evaluates the prompt, and leaves the first prediction in the session.
 func (t *text) readPrompt(ctx context.Context) error {

@@ -156,6 +156,7 @@ func TestGolden(t *testing.T) {
 			}
 			checkTexts(t, b, client, "live", want.Greedy)
 			checkNLL(t, client, "live", want.NLL.Text, want.NLL.Tokens, want.NLL.Merged)
+			checkCompare(t, client, req.Generation, want.NLL.Base, want.NLL.Merged)
 		})
 	}
 }
@@ -221,6 +222,41 @@ func checkNLL(t *testing.T, client backendpb.BackendClient, alias, text string, 
 	}
 	if n != tokens || math.Abs(sum/float64(n)-want) > 1e-5 {
 		t.Errorf("NLL of %d tokens is %g, want %g", n, sum/float64(n), want)
+	}
+}
+
+// checkCompare compares the sentence's mean negative log-likelihoods, and each with what Generate says of it, to the bit.
+func checkCompare(t *testing.T, client backendpb.BackendClient, generation []byte, base, merged float64) {
+	t.Helper()
+	tokens := append([]int32{1}, nllIDs...)
+	r, err := client.Compare(t.Context(), &backendpb.CompareRequest{Generation: generation, Tokens: tokens, First: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		generation []byte
+		nll        []float64
+		want       float64
+	}{{nil, r.NllBase, base}, {generation, r.NllGeneration, merged}} {
+		sum := 0.0
+		for _, nll := range c.nll {
+			sum += nll
+		}
+		if mean := sum / float64(len(nllIDs)); math.Abs(mean-c.want) > 1e-5 {
+			t.Errorf("generation %x: NLL is %g, want %g", c.generation, mean, c.want)
+		}
+		events := receiveAll(t, func() (grpc.ServerStreamingClient[backendpb.GenerateEvent], error) {
+			return client.Generate(t.Context(), &backendpb.GenerateRequest{Generation: c.generation, Prompt: tokens, PromptLogprobs: true})
+		})
+		i := 0
+		for _, e := range events {
+			if token := e.GetPrompt(); token != nil && token.HasLogprob {
+				if -token.Logprob != c.nll[i] {
+					t.Errorf("generation %x: token %d has NLL %g, Generate says %g", c.generation, i+1, c.nll[i], -token.Logprob)
+				}
+				i++
+			}
+		}
 	}
 }
 

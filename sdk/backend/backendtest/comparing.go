@@ -61,13 +61,15 @@ func testCompare(t *testing.T, start Start) {
 	// What is not scored is read all the same.
 	const first = 70
 	rest := compareTexts(t, client, &backendpb.CompareRequest{Generation: a.generation(), Tokens: tokens, First: first})
-	if !slices.Equal(rest.NllBase, r.NllBase[first-1:]) || !slices.Equal(rest.NllGeneration, r.NllGeneration[first-1:]) || !slices.Equal(rest.Kl, r.Kl[first-1:]) {
+	if !slices.Equal(rest.NllBase, r.NllBase[first-1:]) || !slices.Equal(rest.NllGeneration, r.NllGeneration[first-1:]) ||
+		!slices.Equal(rest.Kl, r.Kl[first-1:]) {
 		t.Error("the numbers depend on how much is scored")
 	}
 	self := compareTexts(t, client, &backendpb.CompareRequest{Tokens: tokens, First: 1})
 	for i, kl := range self.Kl {
 		if kl != 0 || self.NllBase[i] != self.NllGeneration[i] || self.NllBase[i] != r.NllBase[i] {
-			t.Fatalf("the base compared with itself: token %d has KL %g, NLL %g and %g, want 0 and twice %g", i+1, kl, self.NllBase[i], self.NllGeneration[i], r.NllBase[i])
+			t.Fatalf("the base compared with itself: token %d has KL %g, NLL %g and %g, want 0 and twice %g",
+				i+1, kl, self.NllBase[i], self.NllGeneration[i], r.NllBase[i])
 		}
 	}
 	for _, c := range []struct {

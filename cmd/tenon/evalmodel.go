@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tenon-ml/tenon/host"
+	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/evaluation"
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/probe"
+	"github.com/tenon-ml/tenon/host/report"
+)
+
+// modelEvaluation asks a base, and adapters merged into it, how likely they find texts and what they would write.
+type modelEvaluation struct {
+	base      string
+	adapters  []string
+	text      string
+	limit     int
+	generate  bool
+	maxTokens int
+	metrics   []evaluation.Metric
+	nist      evaluation.Variant
+	format    string
+}
+
+// modelScores is the JSON of one model, as tenon sweep --eval reads it.
+type modelScores struct {
+	Adapter string             `json:"adapter"` // "" is the base alone
+	Texts   int                `json:"texts"`
+	Tokens  int                `json:"tokens"`
+	Metrics map[string]float64 `json:"metrics"`
+
+	order []string // of Metrics
+}
+
+func (s *modelScores) add(name string, value float64) {
+	s.Metrics[name] = value
+	s.order = append(s.order, name)
+}
+
+// evaluateModel prints one line a model.
+func (c *command) evaluateModel(ctx context.Context, e modelEvaluation) error {
+	examples, err := probe.ReadTexts(e.text)
+	if err != nil {
+		return err
+	}
+	h, err := c.host()
+	if err != nil {
+		return err
+	}
+	b, err := h.OpenBase(e.base)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	var all []modelScores
+	for _, ref := range append([]string{""}, e.adapters...) {
+		scores, err := c.scoreModel(ctx, h, b, ref, e, examples)
+		if err != nil {
+			return err
+		}
+		all = append(all, *scores)
+	}
+	if e.format == "json" {
+		return json.MarshalWrite(c.stdout, all, json.Deterministic(true), jsontext.WithIndent("  "))
+	}
+	return c.printModels(all)
+}
+
+func (c *command) scoreModel(ctx context.Context, h *host.Host, b *base.Base, ref string, e modelEvaluation, examples []probe.Text) (*modelScores, error) {
+	scores := &modelScores{Metrics: map[string]float64{}}
+	if ref != "" {
+		scores.Adapter = filepath.Base(strings.TrimRight(ref, "/"))
+	}
+	texts := spread(examples, e.limit)
+	likelihood, err := h.Score(ctx, b, ref, e.text, texts)
+	if err != nil {
+		return nil, err
+	}
+	scores.Texts, scores.Tokens = len(texts), likelihood.Tokens
+	scores.add("val_loss", likelihood.NLLMerged)
+	scores.add("perplexity", likelihood.PerplexityMerged())
+	if ref != "" {
+		scores.add("kl", likelihood.KL)
+	}
+	if e.generate {
+		return scores, c.scoreGenerated(ctx, h, b, ref, e, examples, scores)
+	}
+	return scores, nil
+}
+
+// scoreGenerated completes each prompt once and holds the answers against all texts that follow it in the file.
+func (c *command) scoreGenerated(ctx context.Context, h *host.Host, b *base.Base, ref string, e modelEvaluation, examples []probe.Text, scores *modelScores) error {
+	corpus := &evaluation.Corpus{PredictionFile: "what the model wrote", ReferenceFile: e.text}
+	place := map[string]int{}
+	var prompts []string
+	for i, ex := range examples {
+		if ex.Prompt == "" {
+			return fault.New(fault.UsageFlag, "%s has no prompt, so there is nothing to complete", ex.ID).In(e.text).Fix("write prompt||text, or leave --generate out")
+		}
+		at, seen := place[ex.Prompt]
+		if !seen {
+			at = len(prompts)
+			place[ex.Prompt] = at
+			prompts = append(prompts, ex.Prompt)
+			corpus.Segments = append(corpus.Segments, evaluation.Segment{})
+		}
+		corpus.Segments[at].References = append(corpus.Segments[at].References, evaluation.Line{Number: i + 1, Text: strings.TrimSpace(ex.Text)})
+	}
+	answers, err := h.Complete(ctx, b, ref, prompts, e.maxTokens)
+	if err != nil {
+		return err
+	}
+	for i, answer := range answers {
+		corpus.Segments[i].Prediction = evaluation.Line{Number: i + 1, Text: strings.TrimSpace(answer.Text)}
+	}
+	for _, metric := range e.metrics {
+		got, err := corpus.Evaluate([]evaluation.Metric{metric}, e.nist)
+		if err != nil { // a model can write what a tokenizer was never verified on: that score is left out and said to be
+			fmt.Fprintf(c.stderr, "%s: no %s: %s\n", modelName(scores.Adapter), metric.Title(), report.Escape(firstLine(err)))
+			continue
+		}
+		scores.add(string(metric), got[0].Value)
+	}
+	return nil
+}
+
+// modelName is what a model is called in a table.
+func modelName(adapter string) string {
+	if adapter == "" {
+		return "(base)"
+	}
+	return adapter
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// spread takes at most limit examples, evenly over all; 0 takes all.
+func spread(examples []probe.Text, limit int) []probe.Text {
+	if limit <= 0 || limit >= len(examples) {
+		return examples
+	}
+	taken := make([]probe.Text, limit)
+	for i := range taken {
+		taken[i] = examples[i*len(examples)/limit]
+	}
+	return taken
+}
+
+func (c *command) printModels(all []modelScores) error {
+	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	columns := all[len(all)-1].order
+	fmt.Fprintf(table, "model\ttokens\t%s\t\n", strings.Join(columns, "\t"))
+	for _, s := range all {
+		fmt.Fprintf(table, "%s\t%d\t", report.Escape(modelName(s.Adapter)), s.Tokens)
+		for _, column := range columns {
+			value, ok := s.Metrics[column]
+			if !ok {
+				fmt.Fprint(table, "-\t")
+				continue
+			}
+			fmt.Fprintf(table, "%s\t", fixedDigits(value))
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return fault.New(fault.IOWrite, "the result cannot be written").Wrap(err)
+	}
+	return nil
+}
+
+// fixedDigits writes four significant digits or more.
+func fixedDigits(v float64) string {
+	if math.Abs(v) >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.4f", v)
+}
