@@ -2,12 +2,15 @@ package host
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
@@ -27,7 +30,11 @@ func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, e
 	if err := server.CheckAlias(name, s.name); err != nil {
 		return nil, err
 	}
-	checked, err := s.host.check(ctx, s.base, ref, 1, nil, s.laboratory())
+	live, err := s.liveBeside(name)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := s.host.check(ctx, s.base, question{ref: ref, scale: 1, live: live}, s.laboratory())
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +53,29 @@ func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, e
 		return s.host.gate.Refused(ref, s.base, checked.Binding, err), nil
 	}
 	return nil, backendFault(err)
+}
+
+// liveBeside opens the adapters that the other aliases mean once more, for as long as a check compares with them, whatever happens to the
+// aliases meanwhile. Several aliases of one adapter count once.
+func (s *Serving) liveBeside(name string) (live []*adapter.Binding, err error) {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	seen := map[[32]byte]bool{}
+	for _, other := range slices.Sorted(maps.Keys(s.live)) {
+		binding := *s.live[other].current().checked.Binding
+		if other == name || seen[binding.Adapter.Digest] {
+			continue
+		}
+		seen[binding.Adapter.Digest] = true
+		if binding.Adapter, err = binding.Adapter.Share(); err != nil {
+			for _, opened := range live {
+				err = errors.Join(err, opened.Adapter.Close())
+			}
+			return nil, err
+		}
+		live = append(live, &binding)
+	}
+	return live, nil
 }
 
 // stage computes what the gate let through, in the backend, where no alias means it yet. What was staged to be asked is there already. It

@@ -127,3 +127,34 @@ func TestScaleIsJudged(t *testing.T) {
 		t.Errorf("the largest change is %v times its weight at 1e38, and %v at 0.25", ratio[1e38], ratio[0.25])
 	}
 }
+
+// TestComparedWithWhatIsLive: what is loaded is compared with what the other aliases mean, and not with what it replaces.
+func TestComparedWithWhatIsLive(t *testing.T) {
+	s := serveFast(t)
+	first, other := filepath.Join(restaurant, "adapter"), otherAdapter(t)
+	peers := func(name, ref string) []string {
+		t.Helper()
+		r, err := s.Load(t.Context(), name, ref)
+		if err != nil || !r.Verdict.Open() {
+			t.Fatalf("%s: %v, %v", name, r, err)
+		}
+		var refs []string
+		for _, p := range r.Peers {
+			refs = append(refs, p.Ref)
+		}
+		return refs
+	}
+	for _, c := range []struct {
+		name, ref string
+		want      []string
+	}{
+		{"a", first, nil},
+		{"b", other, []string{first}},
+		{"c", first, []string{first, other}}, // b and, once, what a means
+		{"b", first, []string{first}},        // a and c mean the same
+	} {
+		if got := peers(c.name, c.ref); !slices.Equal(got, c.want) {
+			t.Errorf("loading %s as %s compares it with %q, want %q", c.ref, c.name, got, c.want)
+		}
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/tenon-ml/tenon/host/adapter"
+	"github.com/tenon-ml/tenon/host/bank"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
@@ -35,6 +36,7 @@ type Options struct {
 	CacheDir string       // for what can be computed again; "" is tenon in the user's cache directory
 	Policy   *gate.Policy // nil is the default policy
 	Probe    *probe.File  // asked of each merged model before the gate decides; nil is the policy's, if it names one
+	BankDir  string       // the operator's bank of adapters to hold each one against; "" is none
 	Modules  []modules.Module
 	Runner   gate.Runner // runs diagnostics; nil runs each in a sandbox worker of this executable
 	Log      *slog.Logger
@@ -45,6 +47,7 @@ type Options struct {
 type Host struct {
 	gate     *gate.Gate
 	probe    *probe.File // nil where nothing is asked
+	bankDir  string      // "" where there is none
 	cacheDir string
 	log      *slog.Logger
 	progress func(what string, done, total int) // may be nil
@@ -94,6 +97,7 @@ func New(o Options) (*Host, error) {
 	return &Host{
 		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress},
 		probe:    probes,
+		bankDir:  o.BankDir,
 		cacheDir: o.CacheDir,
 		log:      o.Log,
 		progress: o.Progress,
@@ -131,27 +135,44 @@ func (c *Checked) Close() error {
 // with. Where there are probes a backend runs for as long as it takes to ask them. An adapter that is refused, for whatever reason, is an
 // answer: it gives a report and no error. An error means that the question could not be answered. The caller closes the result.
 func (h *Host) Check(ctx context.Context, b *base.Base, ref string, with []string) (*Checked, error) {
-	return h.checkScaled(ctx, b, ref, 1, with)
+	return h.checkAlone(ctx, b, question{ref: ref, scale: 1, with: with})
 }
 
-// checkScaled judges an adapter at scale times its own scale: a verdict on a change is none on ten times that change.
-func (h *Host) checkScaled(ctx context.Context, b *base.Base, ref string, scale float64, with []string) (*Checked, error) {
+// question is what the gate is asked about.
+type question struct {
+	ref   string
+	scale float64            // factor on the adapter's own scale: a verdict on a change is none on ten times that change
+	with  []string           // references of adapters to compare with
+	live  []*adapter.Binding // more of them, which are open already, and closed with the answer
+}
+
+// checkAlone asks probes, where there are any, in a backend that runs for as long as that takes.
+func (h *Host) checkAlone(ctx context.Context, b *base.Base, q question) (*Checked, error) {
 	if h.probe == nil {
-		return h.check(ctx, b, ref, scale, with, nil)
+		return h.check(ctx, b, q, nil)
 	}
 	lab, err := h.newLaboratory(b)
 	if err != nil {
 		return nil, err
 	}
 	defer lab.stop(ctx)
-	return h.check(ctx, b, ref, scale, with, lab)
+	return h.check(ctx, b, q, lab)
 }
 
 // check is the flow up to the verdict. Probes are asked in lab; what was staged there and is not let through is released.
-func (h *Host) check(ctx context.Context, b *base.Base, ref string, scale float64, with []string, lab *laboratory) (_ *Checked, err error) {
-	checked, err := h.bind(b, ref, scale)
-	if err != nil || checked.Binding == nil {
-		return checked, err
+func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laboratory) (_ *Checked, err error) {
+	checked, err := h.bind(b, q.ref, q.scale)
+	if checked == nil {
+		checked = &Checked{}
+	}
+	for _, peer := range q.live {
+		checked.closers = append(checked.closers, peer.Adapter)
+	}
+	if err != nil {
+		return nil, errors.Join(err, checked.Close())
+	}
+	if checked.Binding == nil {
+		return checked, nil
 	}
 	defer func() {
 		if checked.staged != nil && (err != nil || !checked.Report.Verdict.Open()) {
@@ -162,11 +183,16 @@ func (h *Host) check(ctx context.Context, b *base.Base, ref string, scale float6
 			err = errors.Join(err, checked.Close())
 		}
 	}()
-	peers, err := checked.peers(b, with)
+	peers, err := checked.peers(b, q.with)
 	if err != nil {
 		return nil, err
 	}
-	subject := gate.Subject{Binding: scaled(checked.Binding, scale), Peers: peers}
+	subject := gate.Subject{Binding: scaled(checked.Binding, q.scale), Peers: append(peers, q.live...)}
+	if h.bankDir != "" {
+		if subject.Bank, err = bank.Open(h.bankDir, b.Digest); err != nil {
+			return nil, err
+		}
+	}
 	var refusal error
 	if h.probe != nil {
 		if subject.Probe, refusal, err = h.ask(ctx, checked, lab); err != nil {

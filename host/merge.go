@@ -31,7 +31,7 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 	var checked *Checked
 	decision := merge.ReceiptGate{Override: r.Override}
 	if r.Override == "" {
-		if checked, err = h.checkScaled(ctx, b, r.Adapter, r.Scale, r.With); err != nil {
+		if checked, err = h.checkAlone(ctx, b, question{ref: r.Adapter, scale: r.Scale, with: r.With}); err != nil {
 			return nil, nil, err
 		}
 		defer checked.Close()

@@ -176,7 +176,7 @@ func TestDivergedIsDenied(t *testing.T) {
 		{"scale", adapter, 3e38, fault.ADOverflowOnMerge, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			checked, err := h.checkScaled(t.Context(), b, c.ref, c.scale, nil)
+			checked, err := h.checkAlone(t.Context(), b, question{ref: c.ref, scale: c.scale})
 			if err != nil {
 				t.Fatal(err)
 			}

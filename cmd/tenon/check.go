@@ -15,8 +15,11 @@ import (
 	"github.com/tenon-ml/tenon/host/report"
 )
 
-// formats a report is written in.
-var formats = []string{"text", "json", "html"}
+// formats of results, and of reports.
+var (
+	formats       = []string{"text", "json"}
+	reportFormats = []string{"text", "json", "html"}
+)
 
 func (c *command) check() *cobra.Command {
 	var baseRef, format, failOn, figures string
@@ -32,7 +35,7 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 4 inconclusive.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(need("base", baseRef), oneOf("fail-on", failOn, "warn", "deny"), oneOf("output", format, formats...)); err != nil {
+			if err := errors.Join(need("base", baseRef), oneOf("fail-on", failOn, "warn", "deny"), oneOf("output", format, reportFormats...)); err != nil {
 				return err
 			}
 			files, err := reportFiles(reports)
@@ -71,9 +74,9 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&baseRef, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
-	c.probeFlag(flags)
+	c.evidenceFlags(flags)
 	flags.StringArrayVar(&with, "with", nil, "`ADAPTER` to compare with; repeat for several")
-	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
+	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(reportFormats, ", "))
 	flags.StringArrayVar(&reports, "report", nil, "also write a report, as `FORMAT=PATH`; repeat for several")
 	flags.StringVar(&figures, "figures", "", "also draw every figure into `DIR`, as SVG and PNG")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
@@ -117,7 +120,7 @@ func reportFiles(values []string) ([]reportFile, error) {
 		if !ok || path == "" {
 			return nil, fault.New(fault.UsageFlag, "--report %q is not FORMAT=PATH", value).Fix("for instance --report json=report.json")
 		}
-		if err := oneOf("report", format, formats...); err != nil {
+		if err := oneOf("report", format, reportFormats...); err != nil {
 			return nil, err
 		}
 		files = append(files, reportFile{format, path})

@@ -23,11 +23,8 @@ import (
 //go:embed compare.yaml
 var compareYAML []byte
 
-// compareFormats are what a comparison is written in.
-var compareFormats = []string{"text", "json", "html"}
-
 func (c *command) compare() *cobra.Command {
-	var baseRef, format string
+	var baseRef, format, figures string
 	cmd := &cobra.Command{
 		Use:   "compare ADAPTER ADAPTER [--base MODEL]",
 		Short: "Say what two adapters have to do with each other",
@@ -39,12 +36,17 @@ the changes and what happens when both are merged.
 It reads the adapters alone. With --base it also makes sure that both fit it.`,
 		Args: arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("output", format, compareFormats...); err != nil {
+			if err := oneOf("output", format, reportFormats...); err != nil {
 				return err
 			}
 			r, err := c.compareAdapters(cmd.Context(), baseRef, args[0], args[1])
 			if err != nil {
 				return err
+			}
+			if figures != "" {
+				if _, err := figure.WriteFiles(figures, figure.FromReport(r, 0)); err != nil {
+					return err
+				}
 			}
 			if err := c.printComparison(r, format); err != nil {
 				return err
@@ -54,7 +56,8 @@ It reads the adapters alone. With --base it also makes sure that both fit it.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&baseRef, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
-	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(compareFormats, ", "))
+	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(reportFormats, ", "))
+	flags.StringVar(&figures, "figures", "", "also draw every figure into `DIR`, as SVG and PNG")
 	return cmd
 }
 
@@ -135,21 +138,31 @@ func sameShapes(first, second *adapter.Binding) error {
 	return nil
 }
 
+// withoutAnswer takes the answer out of the findings. It takes the place of the verdict, which says whether an adapter may be merged: nobody
+// asked that.
+func withoutAnswer(r *report.Report) (answer report.Finding, rest *report.Report) {
+	copied := *r
+	copied.Findings = r.Findings[1:]
+	return r.Findings[0], &copied
+}
+
 func (c *command) printComparison(r *report.Report, format string) error {
 	switch format {
 	case "json":
 		return report.JSON(c.stdout, r)
 	case "html":
-		return report.HTML(c.stdout, r, figure.ForPage(r))
+		if r.Verdict == report.Inconclusive {
+			return report.HTML(c.stdout, r, figure.ForPage(r))
+		}
+		answer, rest := withoutAnswer(r)
+		return report.ComparisonHTML(c.stdout, rest, figure.ForPage(rest), answer.Code, answer.Message)
 	}
 	if r.Verdict == report.Inconclusive {
 		return c.print(r, "text")
 	}
-	// The answer takes the place of the verdict, which says whether an adapter may be merged: nobody asked that.
-	answer, rest := r.Findings[0], *r
-	rest.Findings = r.Findings[1:]
+	answer, rest := withoutAnswer(r)
 	var page bytes.Buffer
-	if err := report.Text(&page, &rest, report.TextOptions{Width: 80}); err != nil {
+	if err := report.Text(&page, rest, report.TextOptions{Width: 80}); err != nil {
 		return err
 	}
 	_, tables, _ := strings.Cut(page.String(), "\n\n")

@@ -59,7 +59,7 @@ is what the gate judges.`,
 	flags := cmd.Flags()
 	flags.StringVar(&request.Base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
 	flags.StringVar(&request.Out, "out", "", "`DIR` to write; must not exist")
-	c.probeFlag(flags)
+	c.evidenceFlags(flags)
 	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
 	flags.StringVar(&backendName, "backend", "cpu", "what computes: cpu")
 	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")

@@ -24,6 +24,7 @@ type command struct {
 	stdout, stderr io.Writer
 	policy         string
 	probe          string // of the commands that merge
+	bank           string
 	cacheDir       string
 	quiet          bool
 	verbose        bool
@@ -68,14 +69,15 @@ func (c *command) root() *cobra.Command {
 	return root
 }
 
-// probeFlag adds the flag of the commands that merge, or could.
-func (c *command) probeFlag(flags *pflag.FlagSet) {
+// evidenceFlags adds the flags of the commands that merge, or could: what an adapter is judged by besides its weights.
+func (c *command) evidenceFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.probe, "probe", "", "`FILE` of texts and prompts to ask the merged model before the policy decides")
+	flags.StringVar(&c.bank, "bank", "", "`DIR` of adapters you trust, to hold this one against; see tenon bank")
 }
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
-	options := host.Options{CacheDir: c.cacheDir, Log: c.log(), Progress: c.newProgress()}
+	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Log: c.log(), Progress: c.newProgress()}
 	if c.probe != "" {
 		file, err := probe.Load(c.probe)
 		if err != nil {

@@ -42,7 +42,7 @@ func (c *command) serve() *cobra.Command {
 	flags.StringVar(&o.base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
 	flags.StringVar(&o.name, "name", "", "what clients call the base, `NAME` (default: the directory's name)")
 	flags.StringArrayVar(&o.adapters, "adapter", nil, "adapter to gate and load at start, as `NAME=REF`; repeat for several")
-	c.probeFlag(flags)
+	c.evidenceFlags(flags)
 	flags.StringVar(&o.listen, "listen", defaultListen, "`HOST:PORT` to listen on; loopback only, since there is no authentication")
 	flags.StringVar(&o.try, "try", "", "complete `PROMPT` with the base and with each adapter, and print both")
 	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving")

@@ -21,7 +21,7 @@ import (
 )
 
 // Invalid is the fault of a bank with something in it that does not belong there, or a file that is not what its name says.
-const Invalid fault.Code = "USAGE_BANK"
+const Invalid = fault.BankInvalid
 
 // What a bank may hold. A person reads these limits only after a mistake or an attack.
 const (

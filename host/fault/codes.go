@@ -115,7 +115,7 @@ func (c Code) Class() Class {
 	switch {
 	case strings.HasPrefix(string(c), "IO_"):
 		return Operational
-	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == MergeExists, c == MergeScale, c == ADName:
+	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == BankInvalid, c == MergeExists, c == MergeScale, c == ADName:
 		return Usage
 	case c == ModuleFailed, c == ProbeFailed:
 		return Inconclusive

@@ -59,7 +59,7 @@ func (t *tally) report(run *diag.Run, set settings) {
 			" weights, are like none of the base's: there the adapter is as strong as what the model knew",
 		"this tells size, not harm; if the model must keep what it knew, test it on text that the adapter was not trained on, "+
 			"also at a lower scale",
-		float64(t.intruders)/float64(t.directions), set.eps)
+		float64(t.intruders)/float64(t.directions), 0)
 }
 
 // measure reports the intruders of one weight (diagnostics B.4).
