@@ -34,10 +34,12 @@ type modelEvaluation struct {
 
 // modelScores is the JSON of one model, as tenon sweep --eval reads it.
 type modelScores struct {
-	Adapter string             `json:"adapter"` // "" is the base alone
-	Texts   int                `json:"texts"`
-	Tokens  int                `json:"tokens"`
-	Metrics map[string]float64 `json:"metrics"`
+	Adapter    string             `json:"adapter"` // "" is the base alone
+	Texts      int                `json:"texts"`
+	Tokens     int                `json:"tokens"`              // of these, as val_loss and kl count them
+	Segments   int                `json:"segments,omitzero"`   // how many prompts were completed
+	References int                `json:"references,omitzero"` // the texts that their completions were held against
+	Metrics    map[string]float64 `json:"metrics"`
 
 	order []string // of Metrics
 }
@@ -98,7 +100,7 @@ func (c *command) scoreModel(ctx context.Context, h *host.Host, b *base.Base, re
 	return scores, nil
 }
 
-// scoreGenerated completes each prompt once and holds the answers against all texts that follow it in the file.
+// scoreGenerated completes each prompt once, at most limit of them, and holds the answers against all texts that follow it in the file.
 func (c *command) scoreGenerated(ctx context.Context, h *host.Host, b *base.Base, ref string, e modelEvaluation, examples []probe.Text, scores *modelScores) error {
 	corpus := &evaluation.Corpus{PredictionFile: "what the model wrote", ReferenceFile: e.text}
 	place := map[string]int{}
@@ -115,6 +117,11 @@ func (c *command) scoreGenerated(ctx context.Context, h *host.Host, b *base.Base
 			corpus.Segments = append(corpus.Segments, evaluation.Segment{})
 		}
 		corpus.Segments[at].References = append(corpus.Segments[at].References, evaluation.Line{Number: i + 1, Text: strings.TrimSpace(ex.Text)})
+	}
+	prompts, corpus.Segments = spread(prompts, e.limit), spread(corpus.Segments, e.limit)
+	scores.Segments = len(corpus.Segments)
+	for _, s := range corpus.Segments {
+		scores.References += len(s.References)
 	}
 	answers, err := h.Complete(ctx, b, ref, prompts, e.maxTokens)
 	if err != nil {
@@ -147,14 +154,14 @@ func firstLine(err error) string {
 	return line
 }
 
-// spread takes at most limit examples, evenly over all; 0 takes all.
-func spread(examples []probe.Text, limit int) []probe.Text {
-	if limit <= 0 || limit >= len(examples) {
-		return examples
+// spread takes at most limit items, evenly over all; 0 takes all.
+func spread[T any](items []T, limit int) []T {
+	if limit <= 0 || limit >= len(items) {
+		return items
 	}
-	taken := make([]probe.Text, limit)
+	taken := make([]T, limit)
 	for i := range taken {
-		taken[i] = examples[i*len(examples)/limit]
+		taken[i] = items[i*len(items)/limit]
 	}
 	return taken
 }
