@@ -10,7 +10,7 @@ import (
 )
 
 // writeOtherBase writes a base that computes what the given Llama base computes, with its hidden dimensions in another order, as a second
-// training run might have come to. An adapter of the one has the right shape for the other and means nothing there.
+// training run might have come to. An adapter of the one has the right shape for the other and means nothing there. Its weights are BF16.
 func writeOtherBase(from, to string) error {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
@@ -20,7 +20,7 @@ func writeOtherBase(from, to string) error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == "model.safetensors" {
+		if e.Name() == "model.safetensors" || !e.Type().IsRegular() {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(from, e.Name()))
@@ -38,12 +38,11 @@ func writeOtherBase(from, to string) error {
 	order := rand.New(rand.NewPCG(1, 2)).Perm(tensors["model.norm.weight"].cols)
 	for name, m := range tensors {
 		switch {
+		case strings.HasSuffix(name, "_proj.bias") && !strings.HasSuffix(name, ".o_proj.bias") && !strings.HasSuffix(name, ".down_proj.bias"):
+			// the outputs of these stay where they are
 		case strings.HasSuffix(name, ".o_proj.weight") || strings.HasSuffix(name, ".down_proj.weight"):
-			old := m.clone()
-			for i, row := range order {
-				copy(m.data[i*m.cols:(i+1)*m.cols], old.data[row*m.cols:(row+1)*m.cols])
-			}
-		default: // the embedding, the norms, and what reads the hidden state
+			reorderRows(m, order)
+		default: // the embedding, the output, the norms, and what reads the hidden state
 			reorderColumns(m, order)
 		}
 	}

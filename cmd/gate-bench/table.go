@@ -3,87 +3,268 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
-
-	"github.com/tenon-ml/tenon/host/report"
 )
 
-// tally sums up the trials of one kind.
-type tally struct{ n, denied, warned, found int }
+// printAll writes the page: the adapters without a fault, the faults, what was missed, and the numbers that limits are set on.
+func printAll(w io.Writer, subjects []*subject, planted []fault, trials []trial, wanted [arms]bool) {
+	fmt.Fprintf(w, "### Adapters without a fault\n\n")
+	printBenign(w, subjects)
+	var based, alone []trial
+	for _, t := range trials {
+		if t.subject.base != "" {
+			based = append(based, t)
+		} else {
+			alone = append(alone, t)
+		}
+	}
+	if len(based) > 0 {
+		fmt.Fprintf(w, "\n### Planted faults\n\n")
+		printSummary(w, based, wanted)
+		printFaults(w, planted, based, wanted)
+	}
+	if len(alone) > 0 {
+		fmt.Fprintf(w, "\n### Planted faults, no base at hand\n\n")
+		printFaults(w, planted, alone, [arms]bool{unasked: true})
+	}
+	fmt.Fprintf(w, "\n### Planted, and nothing changed\n\n")
+	printUnchanged(w, planted, based)
+	for a := arms - 1; a >= 0; a-- {
+		if wanted[a] && slices.ContainsFunc(based, func(t trial) bool { return t.results[a].judged() }) {
+			fmt.Fprintf(w, "\n### Missed in arm (%v)\n\n", a)
+			printMissed(w, planted, based, a)
+		}
+	}
+	fmt.Fprintf(w, "\n### The numbers that limits are set on\n\n")
+	printNumbers(w, subjects, planted, based)
+}
+
+// tally sums up trials.
+type tally struct{ n, denied, found int }
 
 func (t *tally) add(r result) {
-	t.n++
-	switch {
-	case !r.verdict.Open():
-		t.denied++
-	case len(r.reasons)+len(r.others) > 0:
-		t.warned++
+	if !r.judged() {
+		return
 	}
+	t.n++
 	if r.found() {
 		t.found++
+		if !r.verdict.Open() {
+			t.denied++
+		}
 	}
 }
 
 func (t tally) text() string {
-	return fmt.Sprintf("%d/%d (%d denied)", t.found, t.n, t.denied)
+	if t.n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d of %d (%d)", t.found, t.n, t.denied)
 }
 
-// printFaults writes how often each kind of fault is found for the right reason.
-func printFaults(w io.Writer, trials []trial) {
-	fmt.Fprintf(w, "| fault | what is wrong | found, no probe | found, with a probe | reasons given |\n|---|---|---:|---:|---|\n")
-	for _, f := range faults {
-		var plain, probed tally
-		var reasons []string
+// printSummary writes the share of all faults that is found in each arm, of those that change something.
+func printSummary(w io.Writer, trials []trial, wanted [arms]bool) {
+	words := [arms]string{"without a probe", "with a probe file", "with a probe file that records likelihoods"}
+	for a := range arms {
+		var sum tally
 		for _, t := range trials {
-			if t.fault.kind != f.kind {
+			if !t.unchanged {
+				sum.add(t.results[a])
+			}
+		}
+		if wanted[a] && sum.n > 0 {
+			fmt.Fprintf(w, "- (%v) %s: %d of %d faults are found with the right reason (%.0f %%), %d of them are denied.\n",
+				a, words[a], sum.found, sum.n, 100*float64(sum.found)/float64(sum.n), sum.denied)
+		}
+	}
+	fmt.Fprintln(w)
+}
+
+// printFaults writes how often each kind of fault is found for the right reason, of those that change something.
+func printFaults(w io.Writer, planted []fault, trials []trial, wanted [arms]bool) {
+	head, line := "| fault | what is wrong |", "|---|---|"
+	for a := range arms {
+		if wanted[a] {
+			head, line = head+fmt.Sprintf(" (%v) |", a), line+"---:|"
+		}
+	}
+	fmt.Fprintf(w, "%s reasons given |\n%s---|\n", head, line)
+	for _, f := range planted {
+		var sums [arms]tally
+		var reasons []string
+		any := false
+		for _, t := range trials {
+			if t.fault.kind != f.kind || t.unchanged {
 				continue
 			}
-			plain.add(t.plain)
-			probed.add(t.probed)
-			for _, code := range append(slices.Clone(t.plain.reasons), t.probed.reasons...) {
-				if !slices.Contains(reasons, code) {
-					reasons = append(reasons, code)
+			any = true
+			for a := range arms {
+				sums[a].add(t.results[a])
+				reasons = append(reasons, t.results[a].reasons...)
+			}
+		}
+		if !any {
+			continue
+		}
+		fmt.Fprintf(w, "| `%s` | %s |", f.kind, f.what)
+		for a := range arms {
+			if wanted[a] {
+				fmt.Fprintf(w, " %s |", sums[a].text())
+			}
+		}
+		fmt.Fprintf(w, " %s |\n", list(reasons))
+	}
+}
+
+// list is each word once, sorted.
+func list(words []string) string {
+	words = slices.Clone(words)
+	slices.Sort(words)
+	return strings.Join(slices.Compact(words), ", ")
+}
+
+// printUnchanged lists what was planted and did nothing to the merged model, as far as it was asked: nobody can find that in what it says.
+func printUnchanged(w io.Writer, planted []fault, trials []trial) {
+	any := false
+	for _, f := range planted {
+		var names, said []string
+		for _, t := range trials {
+			if t.fault.kind == f.kind && t.unchanged {
+				names = append(names, t.subject.name)
+				for _, r := range t.results {
+					said = append(append(said, r.reasons...), r.others...)
 				}
 			}
 		}
-		slices.Sort(reasons)
-		fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", f.kind, f.what, plain.text(), probed.text(), strings.Join(reasons, ", "))
-	}
-}
-
-// printMissed lists every planted fault that changes behaviour and that nothing was said about.
-func printMissed(w io.Writer, trials []trial) {
-	var lines []string
-	for _, t := range trials {
-		if t.fault.harmful && !t.probed.found() {
-			lines = append(lines, fmt.Sprintf("| `%s` | %s | %s | %s |", t.fault.kind, t.adapter, t.probed.verdict, strings.Join(t.probed.others, ", ")))
+		if len(names) == 0 {
+			continue
 		}
+		any = true
+		fmt.Fprintf(w, "- `%s` in %s", f.kind, strings.Join(names, ", "))
+		if len(said) > 0 {
+			fmt.Fprintf(w, "; told all the same: %s", list(said))
+		}
+		fmt.Fprintln(w)
 	}
-	if len(lines) == 0 {
-		fmt.Fprintf(w, "None: every planted fault that changes what the model does was denied or warned of, with the right reason.\n")
-		return
+	if !any {
+		fmt.Fprintf(w, "Nothing.\n")
 	}
-	fmt.Fprintf(w, "| fault | adapter | verdict | other findings |\n|---|---|---|---|\n%s\n", strings.Join(lines, "\n"))
 }
 
-// benign is what the gate says of an adapter without a fault.
-type benign struct {
-	name          string
-	plain, probed outcome
+// printMissed lists every planted fault that changes something and that nothing right was said about in an arm.
+func printMissed(w io.Writer, planted []fault, trials []trial, a arm) {
+	any := false
+	for _, f := range planted {
+		var names, others []string
+		for _, t := range trials {
+			if r := t.results[a]; t.fault.kind == f.kind && !t.unchanged && r.judged() && !r.found() {
+				names, others = append(names, t.subject.name), append(others, r.others...)
+			}
+		}
+		if len(names) == 0 {
+			continue
+		}
+		any = true
+		fmt.Fprintf(w, "- `%s` in %s", f.kind, strings.Join(names, ", "))
+		if len(others) > 0 {
+			fmt.Fprintf(w, "; told instead: %s", list(others))
+		}
+		fmt.Fprintln(w)
+	}
+	if !any {
+		fmt.Fprintf(w, "None.\n")
+	}
 }
 
 // printBenign writes what the gate says of adapters with nothing wrong, and the share that it denies.
-func printBenign(w io.Writer, all []benign) {
-	fmt.Fprintf(w, "| adapter | no probe | with a probe | findings |\n|---|---|---|---|\n")
-	denied := 0
-	for _, b := range all {
-		codes := append(b.plain.codes(), b.probed.codes()...)
-		slices.Sort(codes)
-		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", b.name, b.plain.verdict, b.probed.verdict, strings.Join(slices.Compact(codes), ", "))
-		if b.plain.verdict == report.Deny || b.probed.verdict == report.Deny {
-			denied++
+func printBenign(w io.Writer, subjects []*subject) {
+	fmt.Fprintf(w, "| adapter | base | (a) | (b) | (c) | findings |\n|---|---|---|---|---|---|\n")
+	var denied, trained int
+	for _, s := range subjects {
+		name, where := s.name, "yes"
+		if s.base == "" {
+			where = "no"
+		}
+		var codes []string
+		verdicts := make([]string, arms)
+		open := true
+		for a, o := range s.benign.by {
+			verdicts[a] = "–"
+			if o.verdict != "" {
+				verdicts[a] = string(o.verdict)
+				open = open && o.verdict.Open()
+			}
+			codes = append(codes, o.codes...)
+		}
+		if s.trained {
+			trained++
+			if !open {
+				denied++
+			}
+		} else {
+			name += " (random numbers)"
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", name, where, strings.Join(verdicts, " | "), list(codes))
+	}
+	fmt.Fprintf(w, "\n%d of %d trained adapters without a fault are denied in any arm.\n", denied, trained)
+}
+
+// span is the range of a number.
+type span struct {
+	n         int
+	low, high float64
+}
+
+func (s *span) add(v float64) {
+	if s.n == 0 {
+		s.low, s.high = v, v
+	}
+	s.n++
+	s.low, s.high = math.Min(s.low, v), math.Max(s.high, v)
+}
+
+func (s span) text() string {
+	if s.n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.3g … %.3g", s.low, s.high)
+}
+
+// printNumbers writes what range the numbers have that rules hold against limits, over trained adapters and over each kind of fault.
+func printNumbers(w io.Writer, subjects []*subject, planted []fault, trials []trial) {
+	names := []string{normRatio, nllChange, klMean, nllGeneral}
+	fmt.Fprintf(w, "| | largest `%s` | `%s` | `%s` | `%s` |\n|---|---:|---:|---:|---:|\n", names[0], names[1], names[2], names[3])
+	row := func(title string, all []map[string]float64) {
+		fmt.Fprintf(w, "| %s |", title)
+		for _, name := range names {
+			var s span
+			for _, numbers := range all {
+				if v, ok := numbers[name]; ok {
+					s.add(v)
+				}
+			}
+			fmt.Fprintf(w, " %s |", s.text())
+		}
+		fmt.Fprintln(w)
+	}
+	var benign []map[string]float64
+	for _, s := range subjects {
+		if s.trained && s.base != "" {
+			benign = append(benign, s.benign.numbers)
 		}
 	}
-	fmt.Fprintf(w, "\n%d of %d benign adapters are denied.\n", denied, len(all))
+	row("no fault", benign)
+	for _, f := range planted {
+		var all []map[string]float64
+		for _, t := range trials {
+			if t.fault.kind == f.kind && t.subject.trained && len(t.numbers) > 0 {
+				all = append(all, t.numbers)
+			}
+		}
+		if len(all) > 0 && f.with == nil {
+			row("`"+f.kind+"`", all)
+		}
+	}
 }

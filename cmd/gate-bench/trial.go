@@ -7,147 +7,198 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/tenon-ml/tenon/host"
+	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
+	rejection "github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/gate"
+	"github.com/tenon-ml/tenon/host/probe"
 	"github.com/tenon-ml/tenon/host/report"
 )
 
-// bench is everything a trial needs.
-type bench struct {
-	dir         string // for what is written
-	base, other *base.Base
-	plain       *host.Host            // the default policy
-	probed      map[string]*host.Host // by adapter: with a probe file of its task
-}
-
-// outcome is what the gate said of one adapter.
-type outcome struct {
-	verdict  report.Verdict
-	findings []report.Finding // of severity warn and deny
-}
-
-// codes lists the codes of the findings, each once.
-func (o outcome) codes() []string {
-	var codes []string
-	for _, f := range o.findings {
-		if !slices.Contains(codes, f.Code) {
-			codes = append(codes, f.Code)
-		}
+// know judges a subject as it is, and writes its probe file with likelihoods.
+func (b *bench) know(ctx context.Context, s *subject) (err error) {
+	if s.benign, err = b.judge(ctx, s, b.baseOf(s), s.dir, nil); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
-	return codes
-}
-
-// general codes say only that there are findings: they are no reason.
-var general = []string{"DIAGNOSTIC_DENIES", "DIAGNOSTIC_WARNS"}
-
-// trial is one fault planted into one adapter.
-type trial struct {
-	fault         fault
-	adapter       string
-	plain, probed result
-}
-
-// result is how the gate took a planted fault.
-type result struct {
-	outcome
-	reasons []string // new findings, which the benign adapter does not have, that say what is wrong
-	others  []string // new findings that say something else
-}
-
-func (r result) found() bool { return len(r.reasons) > 0 }
-
-// check runs the gate on an adapter that lies in dir.
-func check(ctx context.Context, h *host.Host, b *base.Base, dir string, with []string) (outcome, error) {
-	checked, err := h.Check(ctx, b, dir, with)
-	if err != nil {
-		return outcome{}, err
+	if s.benign.probe == nil || !b.arms[expected] {
+		return nil
 	}
-	defer checked.Close()
-	out := outcome{verdict: checked.Report.Verdict}
-	for _, f := range checked.Report.Findings {
-		if !slices.Contains(general, f.Code) && (f.Severity != report.Info || isPairCode(f.Code)) {
-			out.findings = append(out.findings, f)
-		}
+	dir := b.dir
+	if b.expect != "" {
+		dir = b.expect
 	}
-	return out, nil
-}
-
-// isPairCode tells findings about two adapters, which are no warning: whoever loads both decides.
-func isPairCode(code string) bool {
-	return slices.Contains([]string{"NEAR_DUPLICATE", "DUPLICATE", "CLASH", "OPPOSITE"}, code)
-}
-
-// judge holds what the gate says of a planted fault against what it says of the adapter without it.
-func judge(f fault, benign, planted outcome) result {
-	r := result{outcome: planted}
-	before := benign.codes()
-	for _, code := range planted.codes() {
-		switch {
-		case slices.Contains(before, code):
-		case slices.Contains(f.reasons, code):
-			r.reasons = append(r.reasons, code)
-		default:
-			r.others = append(r.others, code)
-		}
+	s.expect = filepath.Join(dir, strings.ReplaceAll(s.name, "/", "-")+".yaml")
+	if err := writeProbe(s.expect, b.probes[s.probe], 0, s.benign.probe); err != nil {
+		return err
 	}
-	return r
+	s.benign, err = b.judge(ctx, s, b.baseOf(s), s.dir, nil) // now in the third arm too
+	return err
 }
 
-// plant makes the damaged adapter, and the one to compare it with where the fault is one of a pair; false where it does not apply.
-func (b *bench) plant(f fault, benign *adapter) (dir string, with []string, ok bool, err error) {
-	damaged := benign.clone()
+func (b *bench) baseOf(s *subject) *base.Base {
+	if s.base == "" {
+		return nil
+	}
+	return b.bases[s.base].base
+}
+
+// try plants a fault and judges what comes of it; false where the fault does not apply.
+func (b *bench) try(ctx context.Context, t *trial) (bool, error) {
+	damaged := t.subject.adapter.clone()
 	seed := fnv.New64a()
-	fmt.Fprintf(seed, "%s %s", f.kind, benign.name)
-	if !f.plant(damaged, rand.New(rand.NewPCG(seed.Sum64(), 1))) {
-		return "", nil, false, nil
+	fmt.Fprintf(seed, "%s %s", t.fault.kind, t.subject.name)
+	if !t.fault.plant(damaged, rand.New(rand.NewPCG(seed.Sum64(), 1))) {
+		return false, nil
 	}
-	dir = filepath.Join(b.dir, benign.name, f.kind)
-	if err := damaged.write(dir); err != nil {
-		return "", nil, false, err
+	dir, err := os.MkdirTemp(b.dir, "trial-")
+	if err != nil {
+		return false, err
 	}
-	if f.with != nil {
-		peer := filepath.Join(b.dir, benign.name, f.kind+"-peer")
-		if err := f.with(benign).write(peer); err != nil {
-			return "", nil, false, err
+	defer os.RemoveAll(dir)
+	planted, peer := filepath.Join(dir, "planted"), filepath.Join(dir, "peer")
+	if err := damaged.write(planted); err != nil {
+		return false, err
+	}
+	var with []string
+	if t.fault.with != nil {
+		if err := t.fault.with(t.subject.adapter).write(peer); err != nil {
+			return false, err
 		}
 		with = []string{peer}
 	}
-	return dir, with, true, nil
-}
-
-// run plants every fault into an adapter. benign is what the gate says of the adapter itself.
-func (b *bench) run(ctx context.Context, a *adapter, plain, probed outcome) ([]trial, error) {
-	var trials []trial
-	for _, f := range faults {
-		dir, with, ok, err := b.plant(f, a)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		on := b.base
-		if f.base {
-			on = b.other
-		}
-		t := trial{fault: f, adapter: a.name}
-		for _, arm := range []struct {
-			host   *host.Host
-			benign outcome
-			into   *result
-		}{{b.plain, plain, &t.plain}, {b.probed[a.name], probed, &t.probed}} {
-			planted, err := check(ctx, arm.host, on, dir, with)
-			if err != nil {
-				return nil, fmt.Errorf("%s in %s: %w", f.kind, a.name, err)
-			}
-			*arm.into = judge(f, arm.benign, planted)
-		}
-		trials = append(trials, t)
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, err
+	on := b.baseOf(t.subject)
+	if t.fault.base {
+		on = b.bases[t.subject.base].other
+	}
+	found, err := b.judge(ctx, t.subject, on, planted, with)
+	if err != nil {
+		return false, fmt.Errorf("%s in %s: %w", t.fault.kind, t.subject.name, err)
+	}
+	for a := range arms {
+		if found.by[a].verdict != "" {
+			t.results[a] = judge(t.fault, t.subject.benign.by[a], found.by[a])
 		}
 	}
-	return trials, nil
+	t.numbers = found.numbers
+	t.unchanged = t.fault.with == nil && unchanged(t.subject.benign, found)
+	return true, nil
+}
+
+// judge lets the gate judge the adapter that lies in dir, in every arm that is wanted and possible.
+func (b *bench) judge(ctx context.Context, s *subject, on *base.Base, dir string, with []string) (outcomes, error) {
+	runner := newMemo(b.runner)
+	if on == nil {
+		return b.judgeAlone(ctx, runner, dir, with)
+	}
+	var out outcomes
+	if b.arms[unasked] || s.probe == "" {
+		checked, err := b.check(ctx, runner, nil, on, dir, with)
+		if err != nil {
+			return out, err
+		}
+		out.by[unasked], out.numbers = newOutcome(checked.Report), numbers(checked.Report)
+		if err := checked.Close(); err != nil {
+			return out, err
+		}
+	}
+	if s.probe == "" || !b.arms[asked] && !b.arms[expected] {
+		return out, nil
+	}
+	checked, err := b.check(ctx, runner, b.probes[s.probe], on, dir, with)
+	if err != nil {
+		return out, err
+	}
+	defer checked.Close()
+	out.probe, out.numbers = checked.Report.Probe, numbers(checked.Report)
+	plain := newOutcome(checked.Report)
+	if b.arms[asked] {
+		out.by[asked] = plain
+	}
+	if s.expect == "" {
+		return out, nil
+	}
+	out.by[expected] = plain
+	if out.probe == nil { // there was no model to ask, and nothing that could be held against what is expected
+		return out, nil
+	}
+	more, err := b.expected(ctx, runner, s, checked, on, with)
+	out.by[expected] = plain.and(more)
+	return out, err
+}
+
+// check is the whole flow of a host, up to the verdict.
+func (b *bench) check(ctx context.Context, runner gate.Runner, ask *probe.File, on *base.Base, dir string, with []string) (*host.Checked, error) {
+	h, err := host.New(host.Options{Policy: b.policy, Runner: runner, Probe: ask})
+	if err != nil {
+		return nil, err
+	}
+	return h.Check(ctx, on, dir, with)
+}
+
+// expected lets the gate judge once more what was checked, with the same answers beside the likelihoods that they should have.
+func (b *bench) expected(
+	ctx context.Context, runner gate.Runner, s *subject, checked *host.Checked, on *base.Base, with []string,
+) (outcome, error) {
+	file, err := probe.Load(s.expect)
+	if err != nil {
+		return outcome{}, err
+	}
+	subject := gate.Subject{Binding: checked.Binding, Probe: expecting(checked.Report.Probe, file)}
+	for _, ref := range with {
+		peer, err := adapter.Load(ref, on)
+		if err != nil {
+			return outcome{}, err
+		}
+		defer peer.Adapter.Close()
+		subject.Peers = append(subject.Peers, peer)
+	}
+	h, err := host.New(host.Options{Policy: b.policy, Runner: runner})
+	if err != nil {
+		return outcome{}, err
+	}
+	r, err := h.Gate().Check(ctx, subject)
+	if err != nil {
+		return outcome{}, err
+	}
+	return newOutcome(r), nil
+}
+
+// judgeAlone judges an adapter whose base nobody has.
+func (b *bench) judgeAlone(ctx context.Context, runner gate.Runner, dir string, with []string) (out outcomes, err error) {
+	h, err := host.New(host.Options{Policy: b.factors, Runner: runner})
+	if err != nil {
+		return out, err
+	}
+	var bindings []*adapter.Binding
+	for i, ref := range append([]string{dir}, with...) {
+		binding, err := unbound(ref)
+		if binding != nil {
+			defer binding.Adapter.Close()
+		}
+		if err != nil && i == 0 && rejection.ClassOf(err) == rejection.Rejected {
+			return outcomes{by: [arms]outcome{unasked: newOutcome(h.Gate().Refused(dir, nil, binding, err))}}, nil
+		}
+		if err != nil {
+			return out, err
+		}
+		bindings = append(bindings, binding)
+	}
+	var r *report.Report
+	if r, err = h.Gate().Check(ctx, gate.Subject{Binding: bindings[0], Peers: bindings[1:]}); err != nil {
+		return out, err
+	}
+	out.by[unasked], out.numbers = newOutcome(r), numbers(r)
+	return out, nil
+}
+
+// unbound opens an adapter and binds it to nothing. The caller closes the Adapter of what comes back, with an error too.
+func unbound(ref string) (*adapter.Binding, error) {
+	a, err := adapter.Open(ref)
+	if err != nil {
+		return nil, err
+	}
+	return a.Unbound()
 }

@@ -23,10 +23,11 @@ import (
 // matrix is a tensor in memory, row-major.
 type matrix struct {
 	rows, cols int
+	vector     bool // it is stored with one dimension
 	data       []float32
 }
 
-func (m *matrix) clone() *matrix { return &matrix{m.rows, m.cols, slices.Clone(m.data)} }
+func (m *matrix) clone() *matrix { return &matrix{m.rows, m.cols, m.vector, slices.Clone(m.data)} }
 
 // norm is the Frobenius norm.
 func (m *matrix) norm() float64 {
@@ -43,8 +44,8 @@ func (m *matrix) scale(by float64) {
 	}
 }
 
-// adapter is a PEFT adapter in memory, to plant faults in.
-type adapter struct {
+// lora is a PEFT adapter in memory, to plant faults in.
+type lora struct {
 	name    string
 	config  map[string]any
 	tensors map[string]*matrix
@@ -52,8 +53,8 @@ type adapter struct {
 }
 
 // clone is a copy that shares nothing.
-func (a *adapter) clone() *adapter {
-	out := &adapter{name: a.name, config: maps.Clone(a.config), tensors: map[string]*matrix{}}
+func (a *lora) clone() *lora {
+	out := &lora{name: a.name, config: maps.Clone(a.config), tensors: map[string]*matrix{}}
 	for name, m := range a.tensors {
 		out.tensors[name] = m.clone()
 	}
@@ -61,7 +62,7 @@ func (a *adapter) clone() *adapter {
 }
 
 // names of the tensors that end in suffix, sorted.
-func (a *adapter) names(suffix string) []string {
+func (a *lora) names(suffix string) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(a.tensors)) {
 		if strings.HasSuffix(name, suffix) {
@@ -89,12 +90,12 @@ func layer(name string) (int, string) {
 }
 
 // readAdapter reads a directory in PEFT's layout with F32, F16 or BF16 factors.
-func readAdapter(dir string) (*adapter, error) {
+func readAdapter(dir string) (*lora, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "adapter_config.json"))
 	if err != nil {
 		return nil, err
 	}
-	a := &adapter{name: filepath.Base(dir)}
+	a := &lora{name: filepath.Base(dir)}
 	if err := json.Unmarshal(text, &a.config); err != nil {
 		return nil, err
 	}
@@ -115,9 +116,13 @@ func readTensors(path string) (map[string]*matrix, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := &matrix{rows: 1, cols: t.Elements(), data: make([]float32, t.Elements())}
-		if len(t.Shape) == 2 {
-			m.rows, m.cols = t.Shape[0], t.Shape[1]
+		m := &matrix{rows: 1, cols: t.Elements(), vector: true, data: make([]float32, t.Elements())}
+		switch len(t.Shape) {
+		case 1:
+		case 2:
+			m.rows, m.cols, m.vector = t.Shape[0], t.Shape[1], false
+		default:
+			return nil, fmt.Errorf("%s: %s has %d dimensions, and faults are planted in matrices and vectors", path, t.Name, len(t.Shape))
 		}
 		if err := tensor.ToF32(m.data, raw, t.DType); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name, err)
@@ -128,7 +133,7 @@ func readTensors(path string) (map[string]*matrix, error) {
 }
 
 // write writes the adapter to a directory that does not exist yet.
-func (a *adapter) write(dir string) error {
+func (a *lora) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -145,14 +150,14 @@ func (a *adapter) write(dir string) error {
 	return err
 }
 
-// writeTensors writes matrices as F32 or BF16; those of one row become vectors.
+// writeTensors writes matrices and vectors as F32 or BF16.
 func writeTensors(path string, tensors map[string]*matrix, dtype tensor.DType) error {
 	names := slices.Sorted(maps.Keys(tensors))
 	var entries []safetensors.Entry
 	for _, name := range names {
 		m := tensors[name]
 		shape := []int{m.rows, m.cols}
-		if strings.HasSuffix(name, "norm.weight") {
+		if m.vector {
 			shape = shape[1:]
 		}
 		entries = append(entries, safetensors.Entry{Name: name, DType: dtype, Shape: shape})

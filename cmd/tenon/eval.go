@@ -24,7 +24,10 @@ func (c *command) eval() *cobra.Command {
 		all = append(all, string(m))
 	}
 	cmd := &cobra.Command{
-		Use:   "eval --predictions FILE --references FILE | eval --base MODEL [--adapter ADAPTER]... --text FILE",
+		Use: "eval --predictions FILE --references FILE | --base MODEL --text FILE",
+
+		DisableFlagsInUseLine: true,
+
 		Short: "Score generated text against references, or models on texts",
 		Long: `Eval computes BLEU, NIST, ROUGE-L and CIDEr to the digit as the scripts of the
 E2E generation challenge do. Predictions are one a line. References are groups

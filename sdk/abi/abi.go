@@ -141,7 +141,7 @@ const (
 	FormatF32  Format = 3
 	FormatQ8_0 Format = 16 // GGUF: blocks of 32, an f16 scale, 8 bits a value
 	FormatQ4_0 Format = 17 // GGUF: blocks of 32, an f16 scale, 4 bits a value
-	FormatNF4  Format = 18 // bitsandbytes: blocks of 64, an f32 absolute maximum, 4 bits a value
+	FormatNF4  Format = 18 // bitsandbytes: blocks of 64 beside their absolute maximum, 4 bits a value
 )
 
 // Rounding is what storing a weight in a format does to W and to delta W: 96 bytes, in the order of the fields, i64 and f64 of 8 bytes each.
