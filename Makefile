@@ -10,7 +10,7 @@ FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race fuzz bench lint check guests proto demo run clean help
+.PHONY: build test race fuzz bench gate-bench lint check guests paper proto demo run clean help
 
 build: guests ## build bin/tenon, one static binary
 	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
@@ -42,6 +42,11 @@ fuzz: guests ## run every fuzz target for FUZZTIME each
 bench: guests ## run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+GATE_BENCH ?= -write docs/gate.md
+
+gate-bench: guests ## plant faults into good adapters, see what the gate finds, and write docs/gate.md (15 minutes); GATE_BENCH has its flags
+	$(GO) run ./cmd/gate-bench $(GATE_BENCH)
+
 lint: guests ## gofmt and go vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
@@ -51,6 +56,18 @@ check: lint test race ## what CI runs
 
 proto: ## regenerate the backend contract (needs protoc, protoc-gen-go, protoc-gen-go-grpc)
 	cd sdk/backend/backendpb && protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative backend.proto
+
+paper: guests examples/paper/evaluation.json ## write the tables and draw the figures of docs/paper.md again
+	$(GO) test -count=1 -run '^TestPaper$$' ./cmd/tenon -args -update
+
+# Made only where it is missing: asking nine models takes ten minutes or more.
+examples/paper/evaluation.json:
+	$(MAKE) build
+	$(BIN)/tenon eval --base examples/restaurant/base $(PAPER:%=--adapter examples/paper/%) \
+		--text examples/paper/e2e_test.txt --limit 200 --generate -o json > $@.new
+	mv $@.new $@
+
+PAPER := r1-s0 r2-s0 r4-s0 r8-s0 r8-s1 r16-s0 r64-s0 r64-s1
 
 PROMPT := name : Blue Spice | Type : coffee shop | area : riverside ||
 SERVE  := $(BIN)/tenon serve --base examples/restaurant/base --adapter restaurant=examples/restaurant/adapter --listen 127.0.0.1:8321 --try "$(PROMPT)"
@@ -65,4 +82,4 @@ clean: ## remove what was built
 	rm -rf $(BIN) $(WASM)
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12

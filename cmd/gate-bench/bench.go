@@ -142,12 +142,18 @@ type trial struct {
 
 // all judges every subject, and then every fault planted into every subject it applies to. Trials are in the order of the subjects and faults.
 func (b *bench) all(ctx context.Context, subjects []*subject, planted []fault) ([]trial, error) {
-	for _, s := range subjects {
+	for i, s := range subjects {
 		var err error
 		if s.adapter, err = readAdapter(s.dir); err != nil {
 			return nil, err
 		}
-		if err := errors.Join(b.open(s.base), b.load(s.probe)); err != nil {
+		err = errors.Join(b.open(s.base), b.load(s.probe))
+		if s.base == "" && err == nil && s.adapter.behead() {
+			s.name += " (head taken off)"
+			s.dir = filepath.Join(b.dir, fmt.Sprintf("headless-%d", i))
+			err = s.adapter.write(s.dir)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}

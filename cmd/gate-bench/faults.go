@@ -23,7 +23,7 @@ var behaves = []string{"PROBE_TASK_WORSE", "PROBE_LITTLE_GAIN", "PROBE_UNEXPECTE
 
 // What the default policy and the diagnostics say of sizes and of what is missing.
 var (
-	tooLarge = []string{"DELTA_EXCEEDS_WEIGHT", "DELTA_DWARFS_WEIGHT"}
+	tooLarge = []string{"DELTA_EXCEEDS_WEIGHT", "DELTA_DWARFS_WEIGHT", "ADAPTER_DWARFS_BASE"}
 	tooSmall = []string{"MERGE_SWAMPED", "AD_NO_EFFECT"}
 	missing  = []string{"MISSING_LAYERS", "AD_TARGET_MODULES"}
 	damaged  = slices.Concat([]string{"AD_NONFINITE", "OUTLIER", "AD_OVERFLOW_ON_MERGE"}, tooLarge)

@@ -84,14 +84,17 @@ const (
 	nllChange  = "nll_change"
 	klMean     = "kl_mean"
 	nllGeneral = "general_nll_change"
+	nllExcess  = "nll_excess_max" // in the third arm only
 )
+
+var limited = []string{normRatio, nllChange, klMean, nllGeneral, nllExcess}
 
 // numbers takes from a report what rules hold against a limit. What is not finite, or was not measured, is left out.
 func numbers(r *report.Report) map[string]float64 {
 	found := map[string]float64{}
 	for _, m := range r.Metrics {
 		v := float64(m.Value)
-		if math.IsNaN(v) || math.IsInf(v, 0) || m.With != "" || !slices.Contains([]string{normRatio, nllChange, klMean, nllGeneral}, m.Name) {
+		if math.IsNaN(v) || math.IsInf(v, 0) || m.With != "" || !slices.Contains(limited, m.Name) {
 			continue
 		}
 		if old, ok := found[m.Name]; !ok || v > old {

@@ -234,11 +234,10 @@ func (s span) text() string {
 
 // printNumbers writes what range the numbers have that rules hold against limits, over trained adapters and over each kind of fault.
 func printNumbers(w io.Writer, subjects []*subject, planted []fault, trials []trial) {
-	names := []string{normRatio, nllChange, klMean, nllGeneral}
-	fmt.Fprintf(w, "| | largest `%s` | `%s` | `%s` | `%s` |\n|---|---:|---:|---:|---:|\n", names[0], names[1], names[2], names[3])
+	fmt.Fprintf(w, "| | largest `%s` |\n|---%s|\n", strings.Join(limited, "` | `"), strings.Repeat("|---:", len(limited)))
 	row := func(title string, all []map[string]float64) {
 		fmt.Fprintf(w, "| %s |", title)
-		for _, name := range names {
+		for _, name := range limited {
 			var s span
 			for _, numbers := range all {
 				if v, ok := numbers[name]; ok {

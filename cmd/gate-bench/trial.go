@@ -124,9 +124,12 @@ func (b *bench) judge(ctx context.Context, s *subject, on *base.Base, dir string
 	if out.probe == nil { // there was no model to ask, and nothing that could be held against what is expected
 		return out, nil
 	}
-	more, err := b.expected(ctx, runner, s, checked, on, with)
-	out.by[expected] = plain.and(more)
-	return out, err
+	r, err := b.expected(ctx, runner, s, checked, on, with)
+	if err != nil {
+		return out, err
+	}
+	out.by[expected], out.numbers = plain.and(newOutcome(r)), numbers(r)
+	return out, nil
 }
 
 // check is the whole flow of a host, up to the verdict.
@@ -141,29 +144,25 @@ func (b *bench) check(ctx context.Context, runner gate.Runner, ask *probe.File, 
 // expected lets the gate judge once more what was checked, with the same answers beside the likelihoods that they should have.
 func (b *bench) expected(
 	ctx context.Context, runner gate.Runner, s *subject, checked *host.Checked, on *base.Base, with []string,
-) (outcome, error) {
+) (*report.Report, error) {
 	file, err := probe.Load(s.expect)
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
 	subject := gate.Subject{Binding: checked.Binding, Probe: expecting(checked.Report.Probe, file)}
 	for _, ref := range with {
 		peer, err := adapter.Load(ref, on)
 		if err != nil {
-			return outcome{}, err
+			return nil, err
 		}
 		defer peer.Adapter.Close()
 		subject.Peers = append(subject.Peers, peer)
 	}
 	h, err := host.New(host.Options{Policy: b.policy, Runner: runner})
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
-	r, err := h.Gate().Check(ctx, subject)
-	if err != nil {
-		return outcome{}, err
-	}
-	return newOutcome(r), nil
+	return h.Gate().Check(ctx, subject)
 }
 
 // judgeAlone judges an adapter whose base nobody has.

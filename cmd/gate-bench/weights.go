@@ -72,6 +72,17 @@ func (a *lora) names(suffix string) []string {
 	return names
 }
 
+// behead takes out whatever is no factor, such as the head of a classifier: Tenon merges factors and refuses the rest by name. It reports whether
+// there was any.
+func (a *lora) behead() bool {
+	before := len(a.tensors)
+	maps.DeleteFunc(a.tensors, func(name string, _ *matrix) bool {
+		return !strings.HasSuffix(name, suffixA) && !strings.HasSuffix(name, suffixB)
+	})
+	a.config["modules_to_save"] = nil
+	return len(a.tensors) < before
+}
+
 const (
 	suffixA = ".lora_A.weight"
 	suffixB = ".lora_B.weight"

@@ -44,7 +44,7 @@ type paperSweep struct {
 }
 
 // TestPaper runs every command of docs/paper.md, in order, and holds the page's tables and figures against what they print and draw. The
-// evaluation of the models takes too long for a test: its result is stored, and here its command asks for one text alone.
+// evaluation of the models takes too long for a test: its result is stored, and here its command asks one adapter for one text.
 func TestPaper(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
@@ -106,10 +106,16 @@ func (p *paper) run(line []string) {
 			args = append(args, matches...)
 		case i > 0 && line[i-1] == "--limit":
 			args = append(args, "1")
+		case i > 0 && line[i-1] == "--adapter":
+			if adapters = append(adapters, filepath.Base(arg)); len(adapters) > 1 {
+				args = args[:len(args)-1] // one is enough to see that the command runs
+				continue
+			}
+			args = append(args, arg)
 		default:
 			args = append(args, arg)
 		}
-		if i > 0 && (line[i-1] == "--adapter" || !strings.HasPrefix(line[i-1], "--")) && strings.HasPrefix(arg, "examples/paper/r") {
+		if i > 0 && !strings.HasPrefix(line[i-1], "--") && strings.HasPrefix(arg, "examples/paper/r") {
 			adapters = append(adapters, filepath.Base(arg))
 		}
 	}
@@ -132,16 +138,12 @@ func (p *paper) run(line []string) {
 	case "sweep":
 		decode(p.t, stdout.Bytes(), &p.sweep)
 	case "eval":
-		var asked []modelScores
-		decode(p.t, stdout.Bytes(), &asked)
-		names := func(models []modelScores) (names []string) {
-			for _, m := range models {
-				names = append(names, m.Adapter)
-			}
-			return names
+		var names []string
+		for _, m := range p.models {
+			names = append(names, m.Adapter)
 		}
-		if got, want := names(asked), names(p.models); !slices.Equal(got, want) {
-			p.t.Errorf("the page evaluates %q, and the stored evaluation is of %q", got, want)
+		if want := append([]string{""}, adapters...); !slices.Equal(names, want) {
+			p.t.Errorf("the page evaluates %q, and the stored evaluation is of %q", want, names)
 		}
 	}
 }
@@ -151,7 +153,7 @@ func (p *paper) fill(page string) string {
 	tables := map[string]func() string{
 		"ranks":     func() string { return p.overlaps("r8-s0 r64-s1", 1, 2, 4, 8) },
 		"start":     p.start,
-		"seeds":     func() string { return p.overlaps("r64-s0 r64-s1", 1, 4, 16, 32, 64) },
+		"seeds":     func() string { return p.overlaps("r64-s0 r64-s1", 1, 4, 16, 32) },
 		"spread":    p.spread,
 		"base":      p.base,
 		"amplified": p.amplified,

@@ -1,14 +1,13 @@
 package bank
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/google/renameio/v2"
 
+	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
@@ -29,7 +28,7 @@ func Add(dir string, e *Entry) (added bool, err error) {
 	}
 	into := folder(dir, digestOf(e.Base.Digest))
 	if err := os.MkdirAll(into, 0o755); err != nil {
-		return false, writeFault(into, err)
+		return false, durable.Fault(into, err)
 	}
 	base := strings.TrimPrefix(e.Base.Digest, "sha256:")
 	name := strings.TrimPrefix(e.Adapter.Digest, "sha256:") + ".json"
@@ -49,9 +48,9 @@ func Add(dir string, e *Entry) (added bool, err error) {
 	}
 	path := filepath.Join(into, name)
 	if err := renameio.WriteFile(path, text, 0o644); err != nil { // synced, and in one step
-		return false, writeFault(path, err)
+		return false, durable.Fault(path, err)
 	}
-	return true, syncDir(into)
+	return true, durable.SyncDir(into)
 }
 
 // Remove takes an adapter out of a bank, for every base that has it. digest is "sha256:…" or hexadecimal digits of it, at least eight of
@@ -90,31 +89,11 @@ func Remove(dir, digest string) (string, error) {
 	}
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil {
-			return "", writeFault(path, err)
+			return "", durable.Fault(path, err)
 		}
-		if err := syncDir(filepath.Dir(path)); err != nil {
+		if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 			return "", err
 		}
 	}
 	return "sha256:" + strings.TrimSuffix(found, ".json"), nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return writeFault(dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return writeFault(dir, err)
-	}
-	return nil
-}
-
-func writeFault(path string, err error) error {
-	code := fault.IOWrite
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		code = fault.IOSpace
-	}
-	return fault.New(code, "it cannot be written").In(path).Wrap(err).Fix("check the bank's permissions, and the disk")
 }

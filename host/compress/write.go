@@ -3,14 +3,15 @@ package compress
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/tenon-ml/tenon/host/adapter"
+	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
@@ -77,20 +78,20 @@ func (p *Plan) Write(ctx context.Context, out string) error {
 	if err := p.verify(ctx, work); err != nil {
 		return err
 	}
-	return publish(work, out)
+	return durable.Publish(work, out)
 }
 
 // fill writes both files.
 func (p *Plan) fill(work string) error {
 	config := slices.Concat(p.config, []byte("\n"))
-	err := writeSynced(filepath.Join(work, configName), func(f *os.File) error {
+	err := durable.Create(filepath.Join(work, configName), func(f io.Writer) error {
 		_, err := f.Write(config)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return writeSynced(filepath.Join(work, weightsName), func(f *os.File) error {
+	return durable.Create(filepath.Join(work, weightsName), func(f io.Writer) error {
 		w, err := safetensors.NewWriter(f, p.layout.entries, p.layout.metadata)
 		if err != nil {
 			return err
@@ -131,54 +132,4 @@ func (p *Plan) verify(ctx context.Context, work string) error {
 
 func (p *Plan) mismatch(cause string, args ...any) error {
 	return fault.New(fault.MergeMismatch, cause, args...).In(p.Adapter.Ref).Fix("report this as a fault of Tenon")
-}
-
-// publish makes the finished directory appear under its name in one step that survives a crash.
-func publish(work, out string) error {
-	if err := os.Chmod(work, 0o755); err != nil {
-		return writeFault(work, err)
-	}
-	if err := syncDir(work); err != nil {
-		return err
-	}
-	// rename(2) replaces an empty directory somebody made meanwhile; it never replaces one that holds something.
-	if err := os.Rename(work, out); err != nil {
-		return writeFault(out, err)
-	}
-	return syncDir(filepath.Dir(out))
-}
-
-func writeSynced(path string, fill func(*os.File) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return writeFault(path, err)
-	}
-	defer f.Close()
-	if err := fill(f); err != nil {
-		return writeFault(path, err)
-	}
-	if err := f.Sync(); err != nil {
-		return writeFault(path, err)
-	}
-	return f.Close()
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return writeFault(dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return writeFault(dir, err)
-	}
-	return nil
-}
-
-func writeFault(path string, err error) error {
-	code := fault.IOWrite
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		code = fault.IOSpace
-	}
-	return fault.New(code, "it cannot be written").In(path).Wrap(err).Fix("check the disk, and free some space")
 }

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/safetensors"
@@ -37,7 +38,7 @@ func (p *Plan) Write(ctx context.Context, client backendpb.BackendClient, out st
 	if err != nil {
 		return nil, err
 	}
-	if err := publish(work, out); err != nil {
+	if err := durable.Publish(work, out); err != nil {
 		return nil, err
 	}
 	return receipt, nil
@@ -102,7 +103,7 @@ func (p *Plan) fill(ctx context.Context, client backendpb.BackendClient, work st
 	if err != nil {
 		return nil, err
 	}
-	return receipt, writeSynced(filepath.Join(work, ReceiptName), text)
+	return receipt, writeText(filepath.Join(work, ReceiptName), text)
 }
 
 // shard is one output file: its header is written, its data is as long as it will be.
@@ -124,13 +125,13 @@ func (p *Plan) layout(work string, index int) (shard, error) {
 	}
 	s := shard{path: filepath.Join(work, source.Name), refs: refs}
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o755); err != nil {
-		return shard{}, writeFault(s.path, err)
+		return shard{}, durable.Fault(s.path, err)
 	}
 	if err := os.WriteFile(s.path, header, 0o644); err != nil {
-		return shard{}, writeFault(s.path, err)
+		return shard{}, durable.Fault(s.path, err)
 	}
 	if err := os.Truncate(s.path, size); err != nil {
-		return shard{}, writeFault(s.path, err)
+		return shard{}, durable.Fault(s.path, err)
 	}
 	return s, nil
 }
@@ -185,7 +186,7 @@ func (p *Plan) copyUntouched(ctx context.Context, index int, s shard) error {
 	}
 	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
 	if err != nil {
-		return writeFault(s.path, err)
+		return durable.Fault(s.path, err)
 	}
 	defer f.Close()
 	source := p.Base.Shards[index]
@@ -199,7 +200,7 @@ func (p *Plan) copyUntouched(ctx context.Context, index int, s shard) error {
 		}
 	}
 	if err := f.Sync(); err != nil {
-		return writeFault(s.path, err)
+		return durable.Fault(s.path, err)
 	}
 	return f.Close()
 }
@@ -210,65 +211,6 @@ func backendTensor(ref tensor.Ref, file int32) *backendpb.Tensor {
 		shape[i] = int64(d)
 	}
 	return &backendpb.Tensor{Name: ref.Name, Dtype: ref.DType.String(), Shape: shape, File: file, Offset: ref.Offset, Length: ref.Length}
-}
-
-func writeFault(path string, err error) error {
-	code := fault.IOWrite
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		code = fault.IOSpace
-	}
-	return fault.New(code, "it cannot be written").In(path).Wrap(err)
-}
-
-func writeSynced(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return writeFault(path, err)
-	}
-	defer f.Close()
-	if _, err := f.Write(text); err != nil {
-		return writeFault(path, err)
-	}
-	if err := f.Sync(); err != nil {
-		return writeFault(path, err)
-	}
-	return f.Close()
-}
-
-// publish makes the finished directory appear under its name in one step that survives a crash.
-func publish(work, out string) error {
-	if err := os.Chmod(work, 0o755); err != nil {
-		return writeFault(work, err)
-	}
-	if err := syncTree(work); err != nil {
-		return err
-	}
-	// rename(2) replaces an empty directory somebody made meanwhile; it never replaces one that holds something.
-	if err := os.Rename(work, out); err != nil {
-		return writeFault(out, err)
-	}
-	return syncDir(filepath.Dir(out))
-}
-
-func syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			return err
-		}
-		return syncDir(path)
-	})
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return writeFault(dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return writeFault(dir, err)
-	}
-	return nil
 }
 
 // copyFile carries over one of the base's other files, holding its bytes against the digest it was opened with.
@@ -283,7 +225,14 @@ func copyFile(f base.File, path string) error {
 		return fault.New(fault.STChanged, "the file changed while the base was open").In(f.Path).Fix("merge again")
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return writeFault(path, err)
+		return durable.Fault(path, err)
 	}
-	return writeSynced(path, text)
+	return writeText(path, text)
+}
+
+func writeText(path string, text []byte) error {
+	return durable.Create(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/places"
 )
 
 // Diagnose looks at one adapter. What a bank keeps of it, the grid features, is reported whether or not there is anything to compare with.
@@ -21,9 +22,9 @@ func Diagnose(run *diag.Run) error {
 			return err
 		}
 	}
-	if d.broken.count > 0 {
-		run.Finding(diag.Warn, "DUPLICATES_UNDEFINED", "its change is not finite in "+d.broken.of(len(run.Targets()))+", so it has no signature",
-			"see the findings of hygiene for these weights", float64(d.broken.count), 0)
+	if d.broken.Count > 0 {
+		run.Finding(diag.Warn, "DUPLICATES_UNDEFINED", "its change is not finite in "+d.broken.Of(len(run.Targets()), "", "weights")+", so it has no signature",
+			"see the findings of hygiene for these weights", float64(d.broken.Count), 0)
 		return nil
 	}
 	run.Grid("features", 1, features, d.own[:])
@@ -48,7 +49,7 @@ type diagnosis struct {
 	maxDistance int     // bits in which the signatures of a duplicate differ at most
 	nearCosine  float64 // least cosine of a duplicate, where the exact one is known
 	own         sketch
-	broken      places // own weights without a sketch
+	broken      places.Places // own weights without a sketch
 	peers       []diag.Peer
 	pairs       []pair          // by peer
 	named       map[string]bool // hex digests of the peers that are duplicates
@@ -67,7 +68,7 @@ func (d *diagnosis) sketch(target diag.Target) error {
 		return err
 	}
 	if !ok {
-		d.broken.add(target.Name)
+		d.broken.Add(target.Name)
 		return nil
 	}
 	d.own.add(own)
@@ -83,7 +84,7 @@ func (d *diagnosis) sketch(target diag.Target) error {
 			return err
 		}
 		if !ok {
-			p.broken.add(target.Name)
+			p.broken.Add(target.Name)
 			continue
 		}
 		p.own.add(own)
@@ -134,22 +135,4 @@ func hex(digest string) string {
 		return after
 	}
 	return digest
-}
-
-// places are weights, of which the first is named.
-type places struct {
-	count int
-	first string
-}
-
-func (p *places) add(name string) {
-	if p.count == 0 {
-		p.first = name
-	}
-	p.count++
-}
-
-// of says how many of all, and names one.
-func (p *places) of(all int) string {
-	return strconv.Itoa(p.count) + " of " + strconv.Itoa(all) + " weights (" + p.first + " is one)"
 }

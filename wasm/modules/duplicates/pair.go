@@ -6,23 +6,24 @@ import (
 
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/deltas"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/places"
 )
 
 // pair is the adapter and one peer, over the weights that both adapt.
 type pair struct {
 	targets     int // weights that both adapt
-	broken      places
+	broken      places.Places
 	own, theirs sketch
 }
 
 // report compares the signatures, and where they say that the two may be one, the changes themselves.
 func (p *pair) report(d *diagnosis, peer diag.Peer) error {
-	if p.broken.count > 0 {
-		d.run.Finding(diag.Warn, "DUPLICATES_UNDEFINED", "the change that "+peer.Name+" makes is not finite in "+p.broken.of(p.targets)+
+	if p.broken.Count > 0 {
+		d.run.Finding(diag.Warn, "DUPLICATES_UNDEFINED", "the change that "+peer.Name+" makes is not finite in "+p.broken.Of(p.targets, "", "weights")+
 			" that both adapt, which were not compared", "check that adapter by itself and stop serving it until it is repaired",
-			float64(p.broken.count), 0)
+			float64(p.broken.Count), 0)
 	}
-	if p.targets == p.broken.count {
+	if p.targets == p.broken.Count {
 		return nil
 	}
 	if p.own.zero() || p.theirs.zero() {

@@ -26,7 +26,7 @@ type measured struct {
 func (m *measured) measure(t *tally, e *entries, l limits) (square float64, ok bool, err error) {
 	theirs, err := m.pair.DeltaSVD()
 	if errors.Is(err, abi.Numeric) {
-		t.broken.add(m.pair.Name)
+		t.broken.Add(m.pair.Name)
 		return 0, false, nil
 	}
 	if err != nil {
@@ -40,11 +40,11 @@ func (m *measured) measure(t *tally, e *entries, l limits) (square float64, ok b
 		return 0, false, err
 	}
 	if !finite(square) || !finite(m.inner) {
-		t.broken.add(m.pair.Name)
+		t.broken.Add(m.pair.Name)
 		return 0, false, nil
 	}
 	if len(m.own.S) == 0 || len(theirs.S) == 0 || m.square <= 0 || square <= 0 {
-		t.zero.add(m.pair.Name)
+		t.zero.Add(m.pair.Name)
 		return square, true, nil
 	}
 	m.cosine = cosine(m.inner, m.square, square)

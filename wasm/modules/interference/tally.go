@@ -5,6 +5,7 @@ import (
 
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/places"
 )
 
 // limits are when two updates of a weight clash.
@@ -40,8 +41,8 @@ func (l limits) clash(m *measured) bool {
 
 // tally sums up the weights that the adapter and one peer both adapt.
 type tally struct {
-	targets      int    // weights that both adapt
-	broken, zero places // where nothing can be compared
+	targets      int           // weights that both adapt
+	broken, zero places.Places // where nothing can be compared
 	compared     int
 
 	inner, own, theirs float64 // <.,.> and the squares over the weights compared
@@ -52,24 +53,6 @@ type tally struct {
 	clashes  int
 	worst    string // the weight with the smallest cosine of those that clash
 	worstCos float64
-}
-
-// places are weights, of which the first is named.
-type places struct {
-	count int
-	first string
-}
-
-func (p *places) add(name string) {
-	if p.count == 0 {
-		p.first = name
-	}
-	p.count++
-}
-
-// of says how many of all, and names one.
-func (p *places) of(all int) string {
-	return strconv.Itoa(p.count) + " of the " + strconv.Itoa(all) + " weights that both adapt (" + p.first + " is one)"
 }
 
 func (t *tally) add(m *measured, s sum, theirs float64, l limits) {
@@ -96,14 +79,14 @@ func (t *tally) report(run *diag.Run, peer diag.Peer, l limits) {
 	if t.targets > 0 {
 		peer.Metric("shared_targets", float64(t.targets))
 	}
-	if t.broken.count > 0 {
-		run.Finding(diag.Warn, "INTERFERENCE_UNDEFINED", "the change that "+peer.Name+" makes is not finite in "+t.broken.of(t.targets)+
-			", which were not compared", "check that adapter by itself and stop serving it until it is repaired", float64(t.broken.count), 0)
+	if t.broken.Count > 0 {
+		run.Finding(diag.Warn, "INTERFERENCE_UNDEFINED", "the change that "+peer.Name+" makes is not finite in "+t.broken.Of(t.targets, "the ", "weights that both adapt")+
+			", which were not compared", "check that adapter by itself and stop serving it until it is repaired", float64(t.broken.Count), 0)
 	}
-	if t.zero.count > 0 {
-		run.Finding(diag.Info, "INTERFERENCE_UNDEFINED", "this adapter or "+peer.Name+" changes nothing in "+t.zero.of(t.targets)+
+	if t.zero.Count > 0 {
+		run.Finding(diag.Info, "INTERFERENCE_UNDEFINED", "this adapter or "+peer.Name+" changes nothing in "+t.zero.Of(t.targets, "the ", "weights that both adapt")+
 			", so nothing can interfere there", "nothing to do, unless the adapter was trained on these weights: then see the findings of hygiene",
-			float64(t.zero.count), 0)
+			float64(t.zero.Count), 0)
 	}
 	if t.compared == 0 {
 		return

@@ -85,7 +85,7 @@ func comparePair(pair diag.Target, own *subspaces, t *tally, set settings) error
 	}
 	defer theirs.drop()
 	if theirs.undefined != nil {
-		t.broken.add(pair.Name)
+		t.broken.Add(pair.Name)
 		return nil
 	}
 	theirs.reportGaps(pair, "_with", set.gridRank)
@@ -103,7 +103,7 @@ func comparePair(pair diag.Target, own *subspaces, t *tally, set settings) error
 		return err
 	}
 	if right.cosines == nil || left.cosines == nil {
-		t.zero.add(pair.Name)
+		t.zero.Add(pair.Name)
 		return nil
 	}
 	if err := right.reportAngles(pair, ""); err != nil {
