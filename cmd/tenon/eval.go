@@ -40,7 +40,8 @@ With --base it asks models instead: how likely the base, and each adapter merged
 into it, finds the texts (val_loss, in nats a token, and perplexity), and with
 --generate how what they write after each prompt scores against the texts that
 stand after it. A line of the file is a text, or prompt||text, of which only
-the text is scored.`,
+the text is scored. A score of the completions that a tokenizer is verified on,
+where it is not on all of them, is called NAME_sub.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			given := errors.Join(need("predictions", predictions), need("references", references))
@@ -86,7 +87,7 @@ the text is scored.`,
 	flags.StringVar(&model.base, "base", "", "base checkpoint to ask: a `DIR` in Hugging Face layout")
 	flags.StringArrayVar(&model.adapters, "adapter", nil, "`ADAPTER` to merge into the base and ask; repeat for several")
 	flags.StringVar(&model.text, "text", "", "`FILE` of texts, or of prompt||text, one a line")
-	flags.IntVar(&model.limit, "limit", 0, "score `N` of the texts, evenly over the file (default: all)")
+	flags.IntVar(&model.limit, "limit", 0, "score `N` of the texts and complete N of the prompts, evenly over the file (default: all)")
 	flags.BoolVar(&model.generate, "generate", false, "also complete each prompt and score what is written")
 	flags.IntVar(&model.maxTokens, "max-tokens", 80, "longest completion, in tokens")
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -39,6 +40,7 @@ type modelScores struct {
 	Tokens     int                `json:"tokens"`              // of these, as val_loss and kl count them
 	Segments   int                `json:"segments,omitzero"`   // how many prompts were completed
 	References int                `json:"references,omitzero"` // the texts that their completions were held against
+	Scored     map[string]int     `json:"scored,omitzero"`     // by metric, of how many prompts, where not of all
 	Metrics    map[string]float64 `json:"metrics"`
 
 	order []string // of Metrics
@@ -131,14 +133,42 @@ func (c *command) scoreGenerated(ctx context.Context, h *host.Host, b *base.Base
 		corpus.Segments[i].Prediction = evaluation.Line{Number: i + 1, Text: strings.TrimSpace(answer.Text)}
 	}
 	for _, metric := range e.metrics {
+		name, segments := string(metric), corpus.Segments
 		got, err := corpus.Evaluate([]evaluation.Metric{metric}, e.nist)
-		if err != nil { // a model can write what a tokenizer was never verified on: that score is left out and said to be
-			fmt.Fprintf(c.stderr, "%s: no %s: %s\n", modelName(scores.Adapter), metric.Title(), report.Escape(firstLine(err)))
-			continue
+		if err != nil { // a model can write what a tokenizer was never verified on: those prompts are left out, and the score says so by its name
+			name, segments = name+verifiedSuffix, verifiedSegments(corpus.Segments, metric, e.nist)
+			fmt.Fprintf(c.stderr, "%s: %s of %d of %d prompts alone: %s\n",
+				modelName(scores.Adapter), metric.Title(), len(segments), len(corpus.Segments), report.Escape(firstLine(err)))
+			if len(segments) == 0 {
+				continue
+			}
+			part := *corpus
+			part.Segments = segments
+			if got, err = part.Evaluate([]evaluation.Metric{metric}, e.nist); err != nil {
+				return err
+			}
+			if scores.Scored == nil {
+				scores.Scored = map[string]int{}
+			}
+			scores.Scored[name] = len(segments)
 		}
-		scores.add(string(metric), got[0].Value)
+		scores.add(name, got[0].Value)
 	}
 	return nil
+}
+
+// verifiedSuffix marks a score of a subset: the prompts whose completions the metric's tokenizer was verified on.
+const verifiedSuffix = "_sub"
+
+// verifiedSegments are those that can be scored one by one.
+func verifiedSegments(segments []evaluation.Segment, metric evaluation.Metric, nist evaluation.Variant) (kept []evaluation.Segment) {
+	for _, s := range segments {
+		alone := evaluation.Corpus{Segments: []evaluation.Segment{s}}
+		if _, err := alone.Evaluate([]evaluation.Metric{metric}, nist); err == nil {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // modelName is what a model is called in a table.
@@ -168,7 +198,14 @@ func spread[T any](items []T, limit int) []T {
 
 func (c *command) printModels(all []modelScores) error {
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	columns := all[len(all)-1].order
+	var columns []string
+	for _, s := range all {
+		for _, column := range s.order {
+			if !slices.Contains(columns, column) {
+				columns = append(columns, column)
+			}
+		}
+	}
 	fmt.Fprintf(table, "model\ttokens\t%s\t\n", strings.Join(columns, "\t"))
 	for _, s := range all {
 		fmt.Fprintf(table, "%s\t%d\t", report.Escape(modelName(s.Adapter)), s.Tokens)

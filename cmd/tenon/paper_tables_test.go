@@ -111,7 +111,7 @@ func (p *paper) start() string {
 	return mdTable(rows)
 }
 
-// spread is the effective rank of ΔW by rank, and how many φ(i,i) of two seeds lie far above chance.
+// spread is the effective rank of ΔW by rank.
 func (p *paper) spread() string {
 	rows := [][]string{{"effective rank", "r = 1", "2", "4", "8", "16", "64"}}
 	for k, kind := range kindsOfPaper {
@@ -196,30 +196,61 @@ func (p *paper) lift() string {
 	return mdTable(rows)
 }
 
-// evaluated has the shape of Table 18.
+// evaluated has the shape of Table 18. A score of a part of the prompts bears their number.
 func (p *paper) evaluated() string {
-	head := []string{"r", "run", "val_loss"}
 	var metrics []string
+	head := []string{"r", "run", "val_loss"}
+	scored := map[string]modelScores{}
+	for _, m := range p.models {
+		scored[m.Adapter] = m
+	}
 	for _, m := range evaluation.Metrics() {
-		if slices.ContainsFunc(p.models, func(s modelScores) bool { _, ok := s.Metrics[string(m)]; return ok }) {
+		if _, ok := findScore(p.models[len(p.models)-1].Metrics, string(m)); ok {
 			head, metrics = append(head, m.Title()), append(metrics, string(m))
 		}
 	}
 	rows := [][]string{head}
-	add := func(rank, name string, values map[string]float64) {
-		row := []string{rank, name, fmt.Sprintf("%.3f", values["val_loss"])}
+	add := func(rank int, adapter string, values map[string]float64) {
+		row := []string{fmt.Sprint(rank), modelName(adapter), fmt.Sprintf("%.3f", values["val_loss"])}
 		for _, m := range metrics {
-			text := "–"
-			if v, ok := values[m]; ok {
-				text = fmt.Sprintf("%.4f", v)
+			name, ok := findScore(values, m)
+			if !ok {
+				row = append(row, "–")
+				continue
+			}
+			text := fmt.Sprintf("%.3f", values[name])
+			if n, ok := scored[adapter].Scored[name]; ok {
+				text += fmt.Sprintf(" (%d)", n)
 			}
 			row = append(row, text)
 		}
 		rows = append(rows, row)
 	}
-	add("0", "(base)", p.models[0].Metrics)
+	add(0, "", p.models[0].Metrics)
 	for _, run := range p.sweep.Runs {
-		add(fmt.Sprint(run.Rank), run.Name, run.Evaluation)
+		add(run.Rank, run.Name, run.Evaluation)
 	}
 	return mdTable(rows)
+}
+
+// findScore is the name under which a metric stands: of all prompts, or of the verified ones.
+func findScore(values map[string]float64, metric string) (name string, ok bool) {
+	for _, name := range []string{metric, metric + verifiedSuffix} {
+		if _, ok := values[name]; ok {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// choice is the rank that the sweep recommends, and why.
+func (p *paper) choice() string {
+	c := p.sweep.Choice
+	return mdTable([][]string{
+		{"recommended r", c.By, "best r", c.By, "runs of one rank differ by up to", "ranks differ by"},
+		{
+			fmt.Sprint(c.Rank), fmt.Sprintf("%.3f", c.Value), fmt.Sprint(c.BestRank), fmt.Sprintf("%.3f", c.BestValue),
+			fmt.Sprintf("%.3f", c.Spread), fmt.Sprintf("%.3f", c.Range),
+		},
+	})
 }

@@ -31,8 +31,16 @@ type paper struct {
 
 // paperSweep is what the page reads of a tenon.sweep/v1.
 type paperSweep struct {
-	Reason string `json:"reason"`
-	Runs   []struct {
+	Choice struct {
+		By        string  `json:"by"`
+		Rank      int     `json:"rank"`
+		Value     float64 `json:"value"`
+		BestRank  int     `json:"bestRank"`
+		BestValue float64 `json:"bestValue"`
+		Spread    float64 `json:"spread"`
+		Range     float64 `json:"range"`
+	} `json:"choice"`
+	Runs []struct {
 		Name  string `json:"name"`
 		Rank  int    `json:"rank"`
 		Kinds []struct {
@@ -160,7 +168,7 @@ func (p *paper) fill(page string) string {
 		"curve":     p.curve,
 		"lift":      p.lift,
 		"evaluated": p.evaluated,
-		"choice":    func() string { return "> " + p.sweep.Reason + "\n" },
+		"choice":    p.choice,
 	}
 	found := 0
 	page = regexp.MustCompile(`(?m)^<!-- ([a-z]+) -->\n(?:.+\n)*`).ReplaceAllStringFunc(page, func(old string) string {

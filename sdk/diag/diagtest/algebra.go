@@ -67,7 +67,7 @@ func reflect(m Matrix, v []float64) {
 // belong to singular values of zero are zero. The largest entry of each column of U is positive.
 func svd(m Matrix) (u Matrix, s []float64, v Matrix) {
 	if m.Rows < m.Cols {
-		v, s, u = jacobi(m.transposed())
+		v, s, u = jacobi(m.Transposed())
 	} else {
 		u, s, v = jacobi(m)
 	}
@@ -95,7 +95,7 @@ func negate(m Matrix, col int) {
 // jacobi decomposes m with at least as many rows as columns.
 func jacobi(m Matrix) (u Matrix, s []float64, v Matrix) {
 	n := m.Cols
-	cols := m.transposed() // a row of it is a column of m
+	cols := m.Transposed() // a row of it is a column of m
 	right := Zeros(n, n)   // likewise
 	for i := range n {
 		right.set(i, i, 1)
@@ -156,8 +156,8 @@ func rotate(x, y []float64, c, s float64) {
 // deltaSVD decomposes scale * b a from two thin QRs, cut to the numerical rank that abi's delta_svd defines.
 func deltaSVD(b, a Matrix, scale float64) (u Matrix, s []float64, v Matrix) {
 	qb, rb := qr(b)
-	qa, ra := qr(a.transposed())
-	u, s, v = svd(rb.times(ra.transposed()))
+	qa, ra := qr(a.Transposed())
+	u, s, v = svd(rb.Times(ra.Transposed()))
 	tolerance := float64(max(b.Rows, a.Cols)) * 0x1p-52 * math.Abs(scale) * b.norm() * a.norm()
 	k := 0
 	for i := range s {
@@ -166,7 +166,7 @@ func deltaSVD(b, a Matrix, scale float64) (u Matrix, s []float64, v Matrix) {
 			k = i + 1
 		}
 	}
-	u, v = qb.times(u.firstCols(k)), qa.times(v.firstCols(k))
+	u, v = qb.Times(u.firstCols(k)), qa.Times(v.firstCols(k))
 	for j := range k {
 		largest := 0.0
 		for i := range u.Rows {

@@ -49,12 +49,12 @@ func TestFactorizations(t *testing.T) {
 		m := random(rng, shape[0], shape[1])
 		k := min(m.Rows, m.Cols)
 		q, r := qr(m)
-		wantEqual(t, "QR", q.times(r), m)
-		wantEqual(t, "Q'Q", q.transposed().times(q), identity(k))
+		wantEqual(t, "QR", q.Times(r), m)
+		wantEqual(t, "Q'Q", q.Transposed().Times(q), identity(k))
 		u, s, v := svd(m)
-		wantEqual(t, "USV'", u.times(diagonal(s)).times(v.transposed()), m)
-		wantEqual(t, "U'U", u.transposed().times(u), identity(k))
-		wantEqual(t, "V'V", v.transposed().times(v), identity(k))
+		wantEqual(t, "USV'", u.Times(diagonal(s)).Times(v.Transposed()), m)
+		wantEqual(t, "U'U", u.Transposed().Times(u), identity(k))
+		wantEqual(t, "V'V", v.Transposed().Times(v), identity(k))
 		for i := 1; i < k; i++ {
 			if s[i] > s[i-1] {
 				t.Errorf("singular values %v do not descend", s)
@@ -91,13 +91,13 @@ func TestDeltaSVD(t *testing.T) {
 			if len(s) != test.rank {
 				t.Fatalf("rank is %d, want %d: %v", len(s), test.rank, s)
 			}
-			want := test.b.times(test.a)
+			want := test.b.Times(test.a)
 			for i := range want.Values {
 				want.Values[i] *= test.scale
 			}
-			wantEqual(t, "USV'", u.times(diagonal(s)).times(v.transposed()), want)
-			wantEqual(t, "U'U", u.transposed().times(u), identity(test.rank))
-			wantEqual(t, "V'V", v.transposed().times(v), identity(test.rank))
+			wantEqual(t, "USV'", u.Times(diagonal(s)).Times(v.Transposed()), want)
+			wantEqual(t, "U'U", u.Transposed().Times(u), identity(test.rank))
+			wantEqual(t, "V'V", v.Transposed().Times(v), identity(test.rank))
 		})
 	}
 }

@@ -11,6 +11,17 @@
 //		}
 //	}
 //
+// Numbers that nobody knows can be tested too, by what must become of them when the adapter is written differently: Invariant runs the
+// diagnostic on an adapter and on each Rewriting of it (SameChange is the list of those that change nothing but the writing) and holds the
+// reports against each other as a Comparison says:
+//
+//	func TestInvariance(t *testing.T) {
+//		adapter := diagtest.Configured(t, "my-module.json", diagtest.Adapter{Targets: targets})
+//		diagtest.Invariant(t, adapter, diagnose, diagtest.Comparison{Relative: 1e-9}, diagtest.SameChange()...)
+//		larger := diagtest.Comparison{Relative: 1e-9, Factors: map[string]float64{"my_norm": 3}}
+//		diagtest.Invariant(t, adapter, diagnose, larger, diagtest.Rescale(3))
+//	}
+//
 // The fake computes the plainest way, in f64: for matrices of a few hundred rows, not of a real model. It takes the capabilities as given
 // in Adapter.Grants; it has the default limits on output and none on time or memory.
 package diagtest

@@ -59,9 +59,9 @@ func (f *fake) Rounding(target int32, first, rows int64, formats []abi.Format, o
 		return status
 	}
 	t := f.adapter.Targets[target]
-	delta := t.B.times(t.A)
+	delta := t.B.Times(t.A)
 	if t.FanInFanOut {
-		w, delta = w.transposed(), delta.transposed()
+		w, delta = w.Transposed(), delta.Transposed()
 	}
 	if first < 0 || rows < 1 || first > int64(w.Rows) || rows > int64(w.Rows)-first {
 		return f.fail(abi.Range, "%d rows from %d on, the checkpoint stores %d", rows, first, w.Rows)
@@ -94,7 +94,7 @@ func (f *fake) MergedSVD(target, k int32, out *[3]int32) int32 {
 		return f.fail(abi.Range, "%d singular triples of a %d x %d matrix", k, w.Rows, w.Cols)
 	}
 	t := f.adapter.Targets[target]
-	merged := t.B.times(t.A)
+	merged := t.B.Times(t.A)
 	for i, v := range w.Values {
 		merged.Values[i] = v + t.Scale*merged.Values[i]
 	}

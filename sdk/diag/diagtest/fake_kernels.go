@@ -46,15 +46,15 @@ func (f *fake) MatMul(a, b, flags int32) int32 {
 		return f.fail(abi.Unsupported, "flags %#x", flags)
 	}
 	if flags&abi.TransposeA != 0 {
-		m[0] = m[0].transposed()
+		m[0] = m[0].Transposed()
 	}
 	if flags&abi.TransposeB != 0 {
-		m[1] = m[1].transposed()
+		m[1] = m[1].Transposed()
 	}
 	if m[0].Cols != m[1].Rows {
 		return f.shapes(m[0], m[1])
 	}
-	return f.add(m[0].times(m[1]), abi.DTypeF64)
+	return f.add(m[0].Times(m[1]), abi.DTypeF64)
 }
 
 func (f *fake) Axpby(alpha float64, x int32, beta float64, y int32) int32 {
@@ -156,7 +156,7 @@ func (f *fake) Project(w, u, v int32) int32 {
 	if m[1].Rows != weight.Cols {
 		return f.shapes(weight, m[1])
 	}
-	return f.add(m[0].transposed().times(weight).times(m[1]), abi.DTypeF64)
+	return f.add(m[0].Transposed().Times(weight).Times(m[1]), abi.DTypeF64)
 }
 
 func (f *fake) ProjectStats(w, u, v int32, out *[abi.StatsSize]byte) int32 {

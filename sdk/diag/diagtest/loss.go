@@ -24,7 +24,7 @@ func isFinite(x float64) bool { return x-x == 0 }
 
 // roundLoss is abi.RoundLoss, from the dense delta. Entries where W, the delta or what they round to is not finite are in no sum.
 func roundLoss(w, b, a Matrix, scale float64, dtype abi.DType) abi.RoundLoss {
-	delta := b.times(a)
+	delta := b.Times(a)
 	loss := abi.RoundLoss{Count: int64(len(w.Values)), FirstOverflow: -1}
 	for i, x := range w.Values {
 		d := scale * delta.Values[i]

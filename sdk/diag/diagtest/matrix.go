@@ -28,12 +28,20 @@ func Zeros(rows, cols int) Matrix {
 	return Matrix{Rows: rows, Cols: cols, Values: make([]float64, rows*cols)}
 }
 
+// Filled makes a matrix of what fill writes into its values, row after row: a generator of random numbers, say.
+func Filled(rows, cols int, fill func(values []float64)) Matrix {
+	m := Zeros(rows, cols)
+	fill(m.Values)
+	return m
+}
+
 // At gives one element.
 func (m Matrix) At(row, col int) float64 { return m.Values[row*m.Cols+col] }
 
 func (m Matrix) set(row, col int, value float64) { m.Values[row*m.Cols+col] = value }
 
-func (m Matrix) transposed() Matrix {
+// Transposed gives the n x m matrix of an m x n one.
+func (m Matrix) Transposed() Matrix {
 	out := Zeros(m.Cols, m.Rows)
 	for i := range m.Rows {
 		for j := range m.Cols {
@@ -43,7 +51,8 @@ func (m Matrix) transposed() Matrix {
 	return out
 }
 
-func (m Matrix) times(n Matrix) Matrix {
+// Times gives the product m n; m has as many columns as n has rows.
+func (m Matrix) Times(n Matrix) Matrix {
 	out := Zeros(m.Rows, n.Cols)
 	for i := range m.Rows {
 		row := out.Values[i*out.Cols : (i+1)*out.Cols]
@@ -53,6 +62,24 @@ func (m Matrix) times(n Matrix) Matrix {
 				row[j] += factor * value
 			}
 		}
+	}
+	return out
+}
+
+// Scaled gives factor times m.
+func (m Matrix) Scaled(factor float64) Matrix {
+	out := Zeros(m.Rows, m.Cols)
+	for i, v := range m.Values {
+		out.Values[i] = factor * v
+	}
+	return out
+}
+
+// Padded gives m in the first rows and columns of rows x cols zeros, which is no smaller than m; with the size of m it is a copy.
+func (m Matrix) Padded(rows, cols int) Matrix {
+	out := Zeros(rows, cols)
+	for i := range m.Rows {
+		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
 	}
 	return out
 }

@@ -1,39 +1,17 @@
 package amplification
 
 import (
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 )
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReferenceTable7(t *testing.T) {
-	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		W, B, A [][]float64
-		Scale   float64
-		Table7  map[string]float64
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	report := run(t, diagtest.Target{
-		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Base: diagtest.Rows(golden.W...), Scale: golden.Scale,
-	})
-	wantMetrics(t, report, map[string]float64{
+	golden := reference.ReadDiagnostics(t)
+	wantMetrics(t, run(t, golden.Own()), map[string]float64{
 		"rank": golden.Table7["rank"], "delta_norm": golden.Table7["norm_dW"], "base_norm": golden.Table7["norm_W"],
 		"norm_ratio":      golden.Table7["norm_dW"] / golden.Table7["norm_W"],
 		"projection_norm": golden.Table7["proj_dW"], "projection_norm_random": golden.Table7["proj_random_analytic"],
@@ -109,7 +87,7 @@ func TestByHand(t *testing.T) {
 
 // Where the policy does not let the module read W, the numbers of delta W alone are left, and one finding says why.
 func TestWithoutBase(t *testing.T) {
-	adapter := diagtest.Adapter{Params: params, Targets: []diagtest.Target{
+	adapter := diagtest.Adapter{Params: map[string]float64{"samples": 0}, Targets: []diagtest.Target{
 		{Name: "v", Scale: 1, A: diagtest.Rows([]float64{3, 4}), B: diagtest.Rows([]float64{1}, []float64{0})},
 		{Name: "w", Scale: 1, A: diagtest.Zeros(1, 2), B: diagtest.Zeros(2, 1)},
 	}}
@@ -122,17 +100,15 @@ func TestWithoutBase(t *testing.T) {
 	}
 }
 
-var params = map[string]float64{"samples": 0}
+// configured is an adapter of one target as the manifest runs it.
+func configured(t *testing.T, target diagtest.Target) diagtest.Adapter {
+	t.Helper()
+	return diagtest.Configured(t, "amplification.json", diagtest.Adapter{Targets: []diagtest.Target{target}})
+}
 
 func run(t *testing.T, target diagtest.Target) *diagtest.Report {
 	t.Helper()
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: []diagtest.Target{target}, Params: params, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
-	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, target), Diagnose)
 }
 
 // anything stands for a finite number.

@@ -4,7 +4,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
@@ -101,12 +100,9 @@ func TestSamples(t *testing.T) {
 	stream := splitmix.New("test", "samples", 0)
 	target := random(&stream, 40, 30, 2)
 	plain := run(t, target)
-	sampled := diagtest.Run(t, diagtest.Adapter{
-		Targets: []diagtest.Target{target}, Params: map[string]float64{"samples": 1000}, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
-	}, Diagnose)
-	if sampled.Err != nil {
-		t.Fatal(sampled.Err)
-	}
+	adapter := configured(t, target)
+	adapter.Params["samples"] = 1000
+	sampled := diagtest.MustRun(t, adapter, Diagnose)
 	for _, m := range plain.Metrics {
 		if got, ok := sampled.Metric("w", "", m.Name); !ok || math.Abs(got-m.Value) > 1e-9*math.Abs(m.Value) {
 			t.Errorf("%s is %g, %t with samples, %g without", m.Name, got, ok, m.Value)

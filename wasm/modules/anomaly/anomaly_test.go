@@ -1,12 +1,9 @@
 package anomaly
 
 import (
-	"encoding/json"
 	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,21 +12,12 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 )
-
-var params = map[string]float64{"p": 0.02, "min_bank": 50, "kurtosis_entries": 1 << 20}
 
 func run(t testing.TB, adapter diagtest.Adapter) *diagtest.Report {
 	t.Helper()
-	adapter.Grants = []abi.Capability{abi.CapKernels}
-	if adapter.Params == nil {
-		adapter.Params = params
-	}
-	report := diagtest.Run(t, adapter, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, diagtest.Configured(t, "anomaly.json", adapter), Diagnose)
 }
 
 // empty is a bank without adapters: features are reported, and nothing is held against them.
@@ -44,25 +32,9 @@ func TestCostsNothingWithoutABank(t *testing.T) {
 	}
 }
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReferenceFeatures(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json"))
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		B, A            [][]float64
-		Scale, Kurtosis float64
-		Spectrum        map[string]float64
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	report := run(t, diagtest.Adapter{Bank: empty, Targets: []diagtest.Target{{
-		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale,
-	}}})
+	golden := reference.ReadDiagnostics(t)
+	report := run(t, diagtest.Adapter{Bank: empty, Targets: []diagtest.Target{golden.Own()}})
 	grid, ok := report.Grid("w", "", "features")
 	if !ok || grid.Rows != 1 || grid.Cols != features {
 		t.Fatalf("features are %+v, %t", grid, ok)
@@ -83,11 +55,11 @@ func TestReferenceFeatures(t *testing.T) {
 
 // matrix has normal entries.
 func matrix(rng *rand.Rand, rows, cols int) diagtest.Matrix {
-	m := diagtest.Zeros(rows, cols)
-	for i := range m.Values {
-		m.Values[i] = rng.NormFloat64()
-	}
-	return m
+	return diagtest.Filled(rows, cols, func(values []float64) {
+		for i := range values {
+			values[i] = rng.NormFloat64()
+		}
+	})
 }
 
 // featuresOf gives the features of one target.
@@ -104,44 +76,13 @@ func TestInvariance(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	target := diagtest.Target{Name: "w", Scale: 0.5, A: matrix(rng, 2, 9), B: matrix(rng, 7, 2)}
 	want := featuresOf(t, target)
-	mixed := target
-	mixed.A, mixed.B = diagtest.Zeros(2, 9), diagtest.Zeros(7, 2)
-	for i := range 7 { // G = [1 3; 0 2]
-		mixed.B.Values[2*i], mixed.B.Values[2*i+1] = target.B.At(i, 0), 3*target.B.At(i, 0)+2*target.B.At(i, 1)
-	}
-	for j := range 9 {
-		mixed.A.Values[j], mixed.A.Values[9+j] = target.A.At(0, j)-1.5*target.A.At(1, j), 0.5*target.A.At(1, j)
-	}
-	padded := target
-	padded.A, padded.B = diagtest.Zeros(3, 9), diagtest.Zeros(7, 3)
-	copy(padded.A.Values, target.A.Values)
-	for i := range 7 {
-		copy(padded.B.Values[3*i:], target.B.Values[2*i:2*i+2])
-	}
-	negative, strong := target, target
-	negative.Scale, strong.Scale = -0.5, 50
-	transposed := diagtest.Target{Name: "w", Scale: 0.5, A: diagtest.Zeros(2, 7), B: diagtest.Zeros(9, 2)}
-	for k := range 2 {
-		for i := range 7 {
-			transposed.A.Values[k*7+i] = target.B.At(i, k)
-		}
-		for j := range 9 {
-			transposed.B.Values[2*j+k] = target.A.At(k, j)
-		}
-	}
-	for _, test := range []struct {
-		name   string
-		target diagtest.Target
-		grows  float64
-	}{
-		{"B to BG, A to G^-1 A", mixed, 1}, {"rank padded", padded, 1}, {"scale negative", negative, 1}, {"alpha times hundred", strong, 100},
-		{"transposed", transposed, 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := featuresOf(t, test.target)
+	for _, rewriting := range append(diagtest.SameChange(), diagtest.Rescale(-1), diagtest.Rescale(100), diagtest.Transpose()) {
+		t.Run(rewriting.Name, func(t *testing.T) {
+			changed := rewriting.Of(target)
+			got, grows := featuresOf(t, changed), math.Abs(changed.Delta().At(0, 0)/target.Delta().At(0, 0))
 			for i, value := range want {
 				if i == sigma1 || i == deltaNorm {
-					value *= test.grows
+					value *= grows
 				}
 				if !(math.Abs(got[i]-value) <= 1e-10*max(1, math.Abs(value))) {
 					t.Errorf("%s is %g, want %g", said[i], got[i], value)

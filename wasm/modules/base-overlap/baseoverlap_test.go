@@ -1,40 +1,21 @@
 package baseoverlap
 
 import (
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/phi"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReferenceFigure8(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json"))
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		W, B, A [][]float64
-		Scale   float64
-		Left    [][]float64 `json:"fig8_W_dW_left"`
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	report := run(t, diagtest.Target{
-		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Base: diagtest.Rows(golden.W...), Scale: golden.Scale,
-	}, map[string]float64{"share": 1})
-	want := diagtest.Rows(golden.Left...)
+	golden := reference.ReadDiagnostics(t)
+	report := run(t, golden.Own(), map[string]float64{"share": 1})
+	want := diagtest.Rows(golden.PhiBaseLeft...)
 	got, ok := report.Grid("w", "", "phi_base_left")
 	if !ok || got.Rows != want.Rows || got.Cols != want.Cols {
 		t.Fatalf("grid is %v", got)
@@ -46,8 +27,8 @@ func TestReferenceFigure8(t *testing.T) {
 	}
 	mean, sd := phi.Null(10, 3, 14)
 	for name, value := range map[string]float64{
-		"phi_base_rank": 10, "phi_base_left_11": golden.Left[0][0], "phi_base_left_top": golden.Left[9][2], "phi_base_left_full": golden.Left[9][2],
-		"phi_base_left_11_null": 1. / 14, "phi_base_left_top_null": mean, "phi_base_left_top_z": (golden.Left[9][2] - mean) / sd,
+		"phi_base_rank": 10, "phi_base_left_11": golden.PhiBaseLeft[0][0], "phi_base_left_top": golden.PhiBaseLeft[9][2], "phi_base_left_full": golden.PhiBaseLeft[9][2],
+		"phi_base_left_11_null": 1. / 14, "phi_base_left_top_null": mean, "phi_base_left_top_z": (golden.PhiBaseLeft[9][2] - mean) / sd,
 		// The ten directions are all that the right side has.
 		"phi_base_top": 1, "phi_base_top_null": 1,
 	} {
@@ -75,7 +56,7 @@ func TestByHand(t *testing.T) {
 	zero.Scale = 0
 	zeroW.Base = diagtest.Zeros(30, 20)
 	nanA.A = diagtest.Rows(slices.Repeat([]float64{math.NaN()}, 20))
-	nanW.Base = corner(diagonal, 30, 20)
+	nanW.Base = diagonal.Padded(30, 20)
 	nanW.Base.Values[3] = math.Inf(1)
 	tests := []struct {
 		name      string
@@ -114,69 +95,37 @@ func TestWithoutBase(t *testing.T) {
 	}
 }
 
-// The numbers do not depend on how delta W is written, and transposing everything swaps the sides.
+// The numbers do not depend on how delta W is written nor on its size, and transposing everything swaps the sides.
 func TestMetamorphic(t *testing.T) {
 	stream := splitmix.New("test", "metamorphic", 0)
-	matrix := func(rows, cols int) diagtest.Matrix {
-		m := diagtest.Zeros(rows, cols)
-		stream.Normals(m.Values)
-		return m
+	adapter := configured(t, []diagtest.Target{{
+		Name: "w", Scale: 0.5, A: diagtest.Filled(3, 16, stream.Normals), B: diagtest.Filled(22, 3, stream.Normals),
+		Base: diagtest.Filled(22, 16, stream.Normals),
+	}}, map[string]float64{"share": 0.5})
+	if report := diagtest.MustRun(t, adapter, Diagnose); len(report.Metrics) != 19 || len(report.Grids) != 5 {
+		t.Fatalf("metrics %v, grids %v", report.Metrics, report.Grids)
 	}
-	target := diagtest.Target{Name: "w", Scale: 0.5, A: matrix(3, 16), B: matrix(22, 3), Base: matrix(22, 16)}
-	g := diagtest.Rows([]float64{2, 1, 0}, []float64{0, 1, 3}, []float64{1, 0, 1})
-	inverse := diagtest.Rows([]float64{.2, -.2, .6}, []float64{.6, .4, -1.2}, []float64{-.2, .2, .4})
-	refactored, scaled, flipped, padded, fan, transposed := target, target, target, target, target, target
-	refactored.A, refactored.B = product(inverse, target.A), product(target.B, g)
-	scaled.Scale = 64
-	flipped.Scale = -1
-	padded.A, padded.B = corner(target.A, 5, 16), corner(target.B, 22, 5)
-	fan.FanInFanOut = true
-	transposed.A, transposed.B, transposed.Base = turned(target.B), turned(target.A), turned(target.Base)
-	params := map[string]float64{"share": 0.5}
-	want := run(t, target, params)
-	for name, changed := range map[string]diagtest.Target{
-		"B G and inverse of G times A": refactored, "alpha": scaled, "sign": flipped, "rank padded with zeros": padded, "stored transposed": fan,
-		"transposed": transposed,
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := run(t, changed, params)
-			if len(got.Metrics) != len(want.Metrics) || len(got.Grids) != len(want.Grids) || len(want.Metrics) != 19 || len(want.Grids) != 5 {
-				t.Fatalf("metrics %v, grids %v", got.Metrics, got.Grids)
-			}
-			other := func(own string) string {
-				if rest, ok := strings.CutPrefix(own, "phi_base_left"); ok && name == "transposed" {
-					return "phi_base" + rest
-				} else if rest, ok := strings.CutPrefix(own, "phi_base"); ok && name == "transposed" && !strings.HasPrefix(rest, "_r") {
-					return "phi_base_left" + rest
-				}
-				return own
-			}
-			for _, m := range want.Metrics {
-				if value, ok := got.Metric("w", "", other(m.Name)); !ok || !(math.Abs(value-m.Value) <= 1e-9*max(1, math.Abs(m.Value))) {
-					t.Errorf("%s is %g, want %g", m.Name, value, m.Value)
-				}
-			}
-			for _, grid := range want.Grids {
-				if grid.Name == "phi_base_random" && name == "transposed" {
-					continue // drawn in as many dimensions as there are inputs
-				}
-				given, _ := got.Grid("w", "", other(grid.Name))
-				if !slices.EqualFunc(given.Values, grid.Values, func(a, b float64) bool { return math.Abs(a-b) <= 1e-9 }) {
-					t.Errorf("grid %s is %v, want %v", grid.Name, given, grid)
-				}
-			}
-		})
+	same := diagtest.Comparison{Relative: 1e-9, Absolute: 1e-9}
+	diagtest.Invariant(t, adapter, Diagnose, same, append(diagtest.SameChange(),
+		diagtest.Rescale(128), diagtest.Rescale(-2), diagtest.StoreTransposed())...)
+	mirrored := same
+	mirrored.Except = []string{"phi_base_random"} // drawn in as many dimensions as there are inputs
+	mirrored.Rename = func(name string) string {
+		if rest, ok := strings.CutPrefix(name, "phi_base_left"); ok {
+			return "phi_base" + rest
+		} else if rest, ok := strings.CutPrefix(name, "phi_base"); ok && !strings.HasPrefix(rest, "_r") {
+			return "phi_base_left" + rest
+		}
+		return name
 	}
+	diagtest.Invariant(t, adapter, Diagnose, mirrored, diagtest.Transpose())
 }
 
 // Random directions give what the closed form says.
 func TestRandomPanel(t *testing.T) {
 	const n, draws = 24, 200
 	stream := splitmix.New("test", "panel", 0)
-	a, b, w := diagtest.Zeros(4, n), diagtest.Zeros(n, 4), diagtest.Zeros(n, n)
-	for _, m := range []diagtest.Matrix{a, b, w} {
-		stream.Normals(m.Values)
-	}
+	a, b, w := diagtest.Filled(4, n, stream.Normals), diagtest.Filled(n, 4, stream.Normals), diagtest.Filled(n, n, stream.Normals)
 	var targets []diagtest.Target
 	for i := range draws {
 		targets = append(targets, diagtest.Target{Name: "w" + strings.Repeat("i", i), Scale: 1, A: a, B: b, Base: w})
@@ -232,44 +181,11 @@ func run(t *testing.T, target diagtest.Target, params map[string]float64) *diagt
 
 func runAll(t *testing.T, targets []diagtest.Target, params map[string]float64) *diagtest.Report {
 	t.Helper()
-	all := map[string]float64{"share": 0.1, "grid_base": 64, "grid_rank": 64, "phi_limit": 0.5, "z_limit": 5}
-	for name, value := range params {
-		all[name] = value
-	}
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: targets, Params: all, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
-	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, targets, params), Diagnose)
 }
 
-func product(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
-}
-
-// corner gives m in the corner of rows x cols zeros.
-func corner(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
-	return out
-}
-
-func turned(m diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Cols, m.Rows)
-	for i, value := range m.Values {
-		out.Values[i%m.Cols*m.Rows+i/m.Cols] = value
-	}
-	return out
+// configured is an adapter as the manifest runs it, but for the parameters given.
+func configured(t *testing.T, targets []diagtest.Target, params map[string]float64) diagtest.Adapter {
+	t.Helper()
+	return diagtest.Configured(t, "base-overlap.json", diagtest.Adapter{Targets: targets, Params: params})
 }

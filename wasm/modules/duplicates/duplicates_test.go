@@ -1,15 +1,11 @@
 package duplicates
 
 import (
-	"encoding/json"
-	"maps"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
@@ -39,7 +35,7 @@ func TestSketchIsUnbiased(t *testing.T) {
 	for i, value := range random("theirs", "w", 12, 10, 2).B.Values {
 		theirs.B.Values[i] += value
 	}
-	x, y := dense(own), dense(theirs)
+	x, y := own.Delta().Values, theirs.Delta().Values
 	var inner, mean, square float64
 	for i := range x {
 		inner += x[i] * y[i]
@@ -105,32 +101,22 @@ func TestDistances(t *testing.T) {
 	}
 }
 
-// The signature is of the change, not of the factors it is written in.
+// The signature is of the change, not of the factors it is written in, nor of how large it is; the features follow its size.
 func TestInvariance(t *testing.T) {
 	own := random("own", "w", 24, 30, 3)
-	g := diagtest.Rows([]float64{1, 2, 0}, []float64{0, 1, -3}, []float64{0, 0, 0.5})
-	inverse := diagtest.Rows([]float64{1, -2, -12}, []float64{0, 1, 6}, []float64{0, 0, 2})
-	refactored, scaled, padded, signed, negative := own, own, own, own, own
-	refactored.B, refactored.A = times(own.B, g), times(inverse, own.A)
-	scaled.Scale *= 7
-	padded.A, padded.B = embedded(own.A, 6, 30), embedded(own.B, 24, 6)
-	signed.A, signed.B = scaledBy(own.A, -1), scaledBy(own.B, -1)
-	negative.Scale *= -1
 	f := featuresOf(t, own)
-	for name, changed := range map[string]diagtest.Target{
-		"B to BG, A to G^-1 A": refactored, "alpha": scaled, "rank padded": padded, "both factors negated": signed,
-	} {
-		g := featuresOf(t, changed)
+	for _, rewriting := range append(diagtest.SameChange(), diagtest.Rescale(7)) {
+		g := featuresOf(t, rewriting.Of(own))
 		if distance := f.signature().distance(g.signature()); distance != 0 {
-			t.Errorf("%s: %d bits differ", name, distance)
-		}
-		for k := range f {
-			if want := f[k] * changed.Scale; math.Abs(g[k]-want) > 1e-9*max(1, math.Abs(want)) {
-				t.Errorf("%s: feature %d is %g, want %g", name, k, g[k], want)
-			}
+			t.Errorf("%s: %d bits differ", rewriting.Name, distance)
 		}
 	}
-	other := featuresOf(t, negative)
+	adapter := configured(t, nil, diagtest.Adapter{Targets: []diagtest.Target{own}})
+	c := diagtest.Comparison{Relative: 1e-9, Absolute: 1e-9}
+	diagtest.Invariant(t, adapter, Diagnose, c, diagtest.SameChange()...)
+	c.Factors = map[string]float64{"features": 7}
+	diagtest.Invariant(t, adapter, Diagnose, c, diagtest.Rescale(7))
+	other := featuresOf(t, diagtest.Rescale(-1).Of(own))
 	if distance := f.signature().distance(other.signature()); distance != features {
 		t.Errorf("negative scale: %d bits differ, want all", distance)
 	}
@@ -165,24 +151,13 @@ func (m *moments) get() (mean, deviation float64) {
 // run runs the diagnostic with its default parameters, changed as given.
 func run(t *testing.T, params map[string]float64, adapter diagtest.Adapter) *diagtest.Report {
 	t.Helper()
-	text, err := os.ReadFile("duplicates.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var manifest abi.Manifest
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	adapter.Params, adapter.Grants = map[string]float64{}, manifest.Needs
-	for name, parameter := range manifest.Params {
-		adapter.Params[name] = parameter.Default
-	}
-	maps.Copy(adapter.Params, params)
-	report := diagtest.Run(t, adapter, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, params, adapter), Diagnose)
+}
+
+func configured(t *testing.T, params map[string]float64, adapter diagtest.Adapter) diagtest.Adapter {
+	t.Helper()
+	adapter.Params = params
+	return diagtest.Configured(t, "duplicates.json", adapter)
 }
 
 // featuresOf gives the features of an adapter of one or more weights.
@@ -201,48 +176,13 @@ func random(seed, name string, out, in, rank int) diagtest.Target {
 }
 
 func normal(name string, rows, cols int) diagtest.Matrix {
-	m := diagtest.Zeros(rows, cols)
 	stream := splitmix.New("test", name, 0)
-	stream.Normals(m.Values)
-	return m
+	return diagtest.Filled(rows, cols, stream.Normals)
 }
 
 func vector(purpose, name string, index, length int) []float64 {
 	out := make([]float64, length)
 	stream := splitmix.New(purpose, name, index)
 	stream.Signs(out)
-	return out
-}
-
-func dense(target diagtest.Target) []float64 {
-	return scaledBy(times(target.B, target.A), target.Scale).Values
-}
-
-func scaledBy(m diagtest.Matrix, factor float64) diagtest.Matrix {
-	out := embedded(m, m.Rows, m.Cols)
-	for i := range out.Values {
-		out.Values[i] *= factor
-	}
-	return out
-}
-
-func times(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
-}
-
-// embedded gives m in the corner of rows x cols zeros.
-func embedded(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
 	return out
 }

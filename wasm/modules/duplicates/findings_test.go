@@ -33,7 +33,7 @@ func TestPeers(t *testing.T) {
 	own := adapter("own")
 	half := append(slices.Clone(adapter("other")[:3]), own[3:]...)
 	broken := slices.Clone(own)
-	broken[2].A = embedded(own[2].A, 3, 40)
+	broken[2].A = own[2].A.Padded(3, 40)
 	broken[2].A.Values[0] = math.Inf(1)
 	tests := []struct {
 		name   string
@@ -77,7 +77,7 @@ func TestOwnChangeHasNoSignature(t *testing.T) {
 	broken[1].B = diagtest.Zeros(30, 3)
 	broken[1].B.Values[5] = math.NaN()
 	for i, x := range cancelling {
-		x.A, x.B = embedded(x.A, 6, 40), embedded(x.B, 30, 6)
+		x.A, x.B = x.A.Padded(6, 40), x.B.Padded(30, 6)
 		copy(x.A.Values[3*40:], x.A.Values[:3*40])
 		for row := range 30 {
 			for k := range 3 {
@@ -114,7 +114,7 @@ func TestBank(t *testing.T) {
 	own := adapter("own")
 	same := featuresOf(t, own...)
 	near := slices.Clone(own)
-	near[0].B = scaledBy(near[0].B, 0.9)
+	near[0].B = near[0].B.Scaled(0.9)
 	close := featuresOf(t, near...)
 	opposite := featuresOf(t, changed(own, -2)...)
 	other := featuresOf(t, adapter("other")...)

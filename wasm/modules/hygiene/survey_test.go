@@ -16,13 +16,9 @@ import (
 // factorsOnly is what a policy that never reads W grants and sets.
 func factorsOnly(t testing.TB, attrs map[string]string, targets ...diagtest.Target) *diagtest.Report {
 	t.Helper()
-	report := diagtest.Run(t, diagtest.Adapter{
+	return diagtest.MustRun(t, diagtest.Adapter{
 		Targets: targets, Attrs: attrs, Params: map[string]float64{"merged": 0}, Grants: []abi.Capability{abi.CapKernels},
 	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
 }
 
 // drawn is a target with normal entries.
@@ -230,27 +226,15 @@ func (p *pool) take(x float64) {
 // What leaves delta W as it is, or scales it, leaves the findings; rank padding adds that it is padding.
 func TestMetamorphic(t *testing.T) {
 	plain := drawn(q(0), 1)
-	mixed := drawn(q(0), 1)
-	for i := range 5 { // G adds the first column of B to the second
-		mixed.B.Values[4*i+1] += plain.B.At(i, 0)
-	}
-	for j := range 6 {
-		mixed.A.Values[j] -= plain.A.At(1, j)
-	}
-	padded := diagtest.Target{Name: q(0), Scale: 2, A: diagtest.Zeros(6, 6), B: diagtest.Zeros(5, 6)}
-	copy(padded.A.Values, plain.A.Values)
-	for i := range 5 {
-		copy(padded.B.Values[6*i:], plain.B.Values[4*i:4*i+4])
-	}
-	strong, negative := plain, plain
-	strong.Scale, negative.Scale = 2e10, -2
 	for _, test := range []struct {
-		name   string
-		target diagtest.Target
-		codes  []string
-	}{{"B to BG, A to G^-1 A", mixed, nil}, {"alpha", strong, nil}, {"sign", negative, nil}, {"rank padding", padded, []string{"AD_DEAD_RANK"}}} {
-		if codes := factorsOnly(t, nil, test.target).Codes(); !slices.Equal(codes, test.codes) {
-			t.Errorf("%s: findings are %q, want %q", test.name, codes, test.codes)
+		diagtest.Rewriting
+		codes []string
+	}{
+		{diagtest.Refactor(1), nil}, {diagtest.FlipSigns(), nil}, {diagtest.FlipSigns(2), nil}, {diagtest.Rebalance(4), nil},
+		{diagtest.Rescale(1e10), nil}, {diagtest.Rescale(-1), nil}, {diagtest.Pad(2), []string{"AD_DEAD_RANK"}},
+	} {
+		if codes := factorsOnly(t, nil, test.Of(plain)).Codes(); !slices.Equal(codes, test.codes) {
+			t.Errorf("%s: findings are %q, want %q", test.Name, codes, test.codes)
 		}
 	}
 }

@@ -91,73 +91,30 @@ func TestClash(t *testing.T) {
 // The same delta in other factors interferes in the same way; alpha changes how much is added, and not where nor against what.
 func TestInvariance(t *testing.T) {
 	own := random("own", "w", 24, 30, 3, 2)
-	theirs := against(own, 0.5, 1)
-	g := diagtest.Rows([]float64{1, 2, 0}, []float64{0, 1, -3}, []float64{0, 0, 0.5})
-	inverse := diagtest.Rows([]float64{1, -2, -12}, []float64{0, 1, 6}, []float64{0, 0, 2})
-	refactored, scaled, negative, padded := own, own, own, own
-	refactored.B, refactored.A = product(own.B, g), product(inverse, own.A)
-	scaled.Scale *= 7
-	negative.Scale *= -1
-	padded.A, padded.B = embedded(own.A, 5, 30), embedded(own.B, 24, 5)
-	want := run(t, nil, []diagtest.Target{own}, peer(peerName, theirs))
-	value := func(report *diagtest.Report, name string) float64 {
-		v, ok := report.Metric("w", peerName, name)
-		if !ok {
-			t.Fatalf("there is no %s", name)
-		}
-		return v
-	}
-	names := []string{"cosine", "overlap_left", "overlap_right", "sign_opposed", "sign_conflict", "sign_disagreement", "contested"}
-	same := func(t *testing.T, got *diagtest.Report, names ...string) {
-		t.Helper()
-		for _, name := range names {
-			if x, y := value(got, name), value(want, name); math.Abs(x-y) > 1e-9 {
-				t.Errorf("%s is %g, want %g", name, x, y)
-			}
-		}
-	}
-	for name, changed := range map[string]diagtest.Target{"B to BG, A to G^-1 A": refactored, "alpha": scaled, "rank padded": padded} {
-		t.Run(name, func(t *testing.T) { same(t, run(t, nil, []diagtest.Target{changed}, peer(peerName, theirs)), names...) })
-	}
+	adapter := configured(t, nil, []diagtest.Target{own}, peer(peerName, against(own, 0.5, 1)))
+	all := diagtest.Comparison{Absolute: 1e-9}
+	diagtest.Invariant(t, adapter, Diagnose, all, diagtest.SameChange()...)
+	directions := all
+	directions.Only = []string{"cosine", "overlap_left", "overlap_right", "sign_opposed", "sign_conflict", "sign_disagreement", "contested"}
+	diagtest.Invariant(t, adapter, Diagnose, directions, diagtest.Rescale(7))
+	want := diagtest.MustRun(t, adapter, Diagnose)
 	t.Run("swapped", func(t *testing.T) {
-		same(t, run(t, nil, []diagtest.Target{theirs}, peer(peerName, own)), append(names, "norm_blowup", "overlap_left_z")...)
+		both := all
+		both.Only = append([]string{"norm_blowup", "overlap_left_z"}, directions.Only...)
+		both.Check(t, diagtest.MustRun(t, diagtest.Swap(adapter), Diagnose), want)
 	})
 	t.Run("negative", func(t *testing.T) {
-		got := run(t, nil, []diagtest.Target{negative}, peer(peerName, theirs))
-		same(t, got, "overlap_left", "overlap_right")
-		if x, y := value(got, "cosine"), value(want, "cosine"); math.Abs(x+y) > 1e-12 {
-			t.Errorf("cosine is %g, want %g", x, -y)
-		}
-		if x, y := value(got, "sign_opposed"), value(want, "sign_opposed"); math.Abs(x+y-1) > 1e-12 {
-			t.Errorf("sign_opposed is %g, want %g", x, 1-y)
-		}
-	})
-	t.Run("transposed", func(t *testing.T) {
-		flip := func(x diagtest.Target) diagtest.Target {
-			x.A, x.B = transposed(x.B), transposed(x.A)
-			return x
-		}
-		got := run(t, nil, []diagtest.Target{flip(own)}, peer(peerName, flip(theirs)))
-		same(t, got, "cosine", "norm_blowup", "sign_opposed", "sign_conflict", "contested")
-		if x, y := value(got, "overlap_left_z"), value(want, "overlap_right_z"); math.Abs(x-y) > 1e-9 {
-			t.Errorf("overlap_left_z is %g, want that of the right side, %g", x, y)
+		got := diagtest.MustRun(t, diagtest.Rescale(-1).On(adapter), Diagnose)
+		diagtest.Comparison{Absolute: 1e-9, Only: []string{"overlap_left", "overlap_right"}}.Check(t, got, want)
+		diagtest.Comparison{Absolute: 1e-12, Only: []string{"cosine"}, Factors: map[string]float64{"cosine": -1}}.Check(t, got, want)
+		x, ok := got.Metric("w", peerName, "sign_opposed")
+		y, _ := want.Metric("w", peerName, "sign_opposed")
+		if !ok || math.Abs(x+y-1) > 1e-12 {
+			t.Errorf("sign_opposed is %g, %t, want %g", x, ok, 1-y)
 		}
 	})
-}
-
-// embedded gives m in the corner of rows x cols zeros.
-func embedded(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
-	return out
-}
-
-func transposed(m diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Cols, m.Rows)
-	for i, value := range m.Values {
-		out.Values[i%m.Cols*m.Rows+i/m.Cols] = value
-	}
-	return out
+	mirrored := all
+	mirrored.Only = []string{"cosine", "norm_blowup", "sign_opposed", "sign_conflict", "contested", "overlap_*"}
+	mirrored.Rename = strings.NewReplacer("left", "right", "right", "left").Replace
+	diagtest.Invariant(t, adapter, Diagnose, mirrored, diagtest.Transpose())
 }

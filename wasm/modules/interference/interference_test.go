@@ -1,43 +1,23 @@
 package interference
 
 import (
-	"encoding/json"
-	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
 
 const peerName = "sha256:peer"
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 // The signs and overlaps wanted are what sign_conflict and interference of ref_diag.py give for the two adapters of golden_diag.json; of
 // the 9 positions that both keep at density 0.2, numpy counts 5 with opposite signs.
 func TestReference(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json"))
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		B, A, B2, A2 [][]float64
-		Scale        float64
-		Cosine       float64
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	own := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale}
-	theirs := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A2...), B: diagtest.Rows(golden.B2...), Scale: 1}
+	golden := reference.ReadDiagnostics(t)
+	own, theirs := golden.Own(), golden.Theirs()
 	for density, want := range map[float64]map[string]float64{
 		0.2: {
 			"cosine": golden.Cosine, "cosine_z": golden.Cosine * math.Sqrt(140), "norm_blowup": 0.9370693872199882,
@@ -67,10 +47,10 @@ func TestAdapterAsAWhole(t *testing.T) {
 	report := run(t, nil, own, peer("one", one...), peer("two", two...))
 	var square, squares, inner, own2, one2 float64
 	for i := range own {
-		x, y := dense(own[i]), dense(one[i])
+		x, y := own[i].Delta().Values, one[i].Delta().Values
 		z := make([]float64, len(x))
 		if i == 1 {
-			z = dense(two[0])
+			z = two[0].Delta().Values
 		}
 		var targetSquare, targetSquares float64
 		for j := range x {
@@ -164,24 +144,13 @@ func TestSingularCases(t *testing.T) {
 
 func run(t *testing.T, params map[string]float64, own []diagtest.Target, peers ...diagtest.Peer) *diagtest.Report {
 	t.Helper()
-	text, err := os.ReadFile("interference.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var manifest abi.Manifest
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]float64{}
-	for name, parameter := range manifest.Params {
-		all[name] = parameter.Default
-	}
-	maps.Copy(all, params)
-	report := diagtest.Run(t, diagtest.Adapter{Targets: own, Peers: peers, Params: all, Grants: manifest.Needs}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, params, own, peers...), Diagnose)
+}
+
+// configured is an adapter and its peers as the manifest runs them, but for the parameters given.
+func configured(t *testing.T, params map[string]float64, own []diagtest.Target, peers ...diagtest.Peer) diagtest.Adapter {
+	t.Helper()
+	return diagtest.Configured(t, "interference.json", diagtest.Adapter{Targets: own, Peers: peers, Params: params})
 }
 
 func peer(name string, targets ...diagtest.Target) diagtest.Peer {
@@ -194,30 +163,8 @@ func random(seed, name string, out, in, rank int, scale float64) diagtest.Target
 }
 
 func normal(name string, rows, cols int) diagtest.Matrix {
-	m := diagtest.Zeros(rows, cols)
 	stream := splitmix.New("test", name, 0)
-	stream.Normals(m.Values)
-	return m
-}
-
-func dense(target diagtest.Target) []float64 {
-	m := product(target.B, target.A)
-	for i := range m.Values {
-		m.Values[i] *= target.Scale
-	}
-	return m.Values
-}
-
-func product(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
+	return diagtest.Filled(rows, cols, stream.Normals)
 }
 
 func wantMetric(t *testing.T, report *diagtest.Report, target, with, name string, want float64) {

@@ -1,42 +1,20 @@
 package intruders
 
 import (
-	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReference(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json"))
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		W, B, A   [][]float64
-		Scale     float64
-		Intruders struct {
-			Count  int
-			MaxCos []float64
-			Share  float64 `json:"energy_share"`
-		} `json:"intruders_k3"`
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	report := run(t, map[string]float64{"k": 3}, diagtest.Target{
-		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Base: diagtest.Rows(golden.W...), Scale: golden.Scale,
-	})
+	golden := reference.ReadDiagnostics(t)
+	report := run(t, map[string]float64{"k": 3}, golden.Own())
 	count, _ := report.Metric("w", "", "intruders")
 	share, _ := report.Metric("w", "", "intruder_energy_share")
 	cosines, ok := report.Grid("w", "", "intruder_maxcos")
@@ -136,94 +114,36 @@ func TestRandomCosine(t *testing.T) {
 // The numbers depend on delta W, not on how it is written. Signs and scale change W + delta W, except where both change together.
 func TestMetamorphic(t *testing.T) {
 	stream := splitmix.New("test", "metamorphic", 0)
-	matrix := func(rows, cols int) diagtest.Matrix {
-		m := diagtest.Zeros(rows, cols)
-		stream.Normals(m.Values)
-		return m
+	adapter := configured(t, nil, random(&stream, 22, 16, 3))
+	if report := diagtest.MustRun(t, adapter, Diagnose); len(report.Metrics) != 5 || len(report.Grids) != 2 {
+		t.Fatalf("metrics %v, grids %v", report.Metrics, report.Grids)
 	}
-	target := diagtest.Target{Name: "w", Scale: 0.5, A: matrix(3, 16), B: matrix(22, 3), Base: matrix(22, 16)}
-	g := diagtest.Rows([]float64{2, 1, 0}, []float64{0, 1, 3}, []float64{1, 0, 1})
-	inverse := diagtest.Rows([]float64{.2, -.2, .6}, []float64{.6, .4, -1.2}, []float64{-.2, .2, .4})
-	refactored, scaled, negated, padded, fan := target, target, target, target, target
-	refactored.A, refactored.B = product(inverse, target.A), product(target.B, g)
-	scaled.Scale, scaled.Base = 3*target.Scale, times(target.Base, 3)
-	negated.Scale, negated.Base = -target.Scale, times(target.Base, -1)
-	padded.A, padded.B = corner(target.A, 5, 16), corner(target.B, 22, 5)
-	fan.FanInFanOut = true
-	want := run(t, nil, target)
-	for name, changed := range map[string]diagtest.Target{
-		"B G and inverse of G times A": refactored, "alpha and W": scaled, "all signs": negated, "rank padded with zeros": padded,
-		"stored transposed": fan,
-	} {
-		got := run(t, nil, changed)
-		if len(got.Metrics) != 5 || len(got.Grids) != 2 {
-			t.Fatalf("%s: metrics %v, grids %v", name, got.Metrics, got.Grids)
-		}
-		for i, m := range want.Metrics {
-			if value := got.Metrics[i].Value; !(math.Abs(value-m.Value) <= 1e-9*max(1, math.Abs(m.Value))) {
-				t.Errorf("%s: %s is %g, want %g", name, m.Name, value, m.Value)
-			}
-		}
-		for i, grid := range want.Grids {
-			if !slices.EqualFunc(got.Grids[i].Values, grid.Values, func(a, b float64) bool { return math.Abs(a-b) <= 1e-9 }) {
-				t.Errorf("%s: grid %s is %v, want %v", name, grid.Name, got.Grids[i], grid)
-			}
-		}
-	}
+	diagtest.Invariant(t, adapter, Diagnose, diagtest.Comparison{Relative: 1e-9, Absolute: 1e-9}, append(diagtest.SameChange(),
+		diagtest.RescaleAll(3), diagtest.RescaleAll(-1), diagtest.StoreTransposed())...)
 }
 
 func TestMoreDirectionsThanThereAre(t *testing.T) {
 	stream := splitmix.New("test", "more", 0)
-	a, b, w := diagtest.Zeros(2, 4), diagtest.Zeros(6, 2), diagtest.Zeros(6, 4)
-	for _, m := range []diagtest.Matrix{a, b, w} {
-		stream.Normals(m.Values)
-	}
-	report := run(t, map[string]float64{"k": 100}, diagtest.Target{Name: "w", Scale: 1, A: a, B: b, Base: w})
+	report := run(t, map[string]float64{"k": 100}, random(&stream, 6, 4, 2))
 	if cosines, ok := report.Grid("w", "", "intruder_maxcos"); !ok || cosines.Cols != 4 {
 		t.Errorf("cosines %v", cosines)
 	}
 }
 
+func random(stream *splitmix.Stream, out, in, rank int) diagtest.Target {
+	return diagtest.Target{
+		Name: "w", Scale: 0.5, A: diagtest.Filled(rank, in, stream.Normals), B: diagtest.Filled(out, rank, stream.Normals),
+		Base: diagtest.Filled(out, in, stream.Normals),
+	}
+}
+
 func run(t *testing.T, params map[string]float64, target diagtest.Target) *diagtest.Report {
 	t.Helper()
-	all := map[string]float64{"k": 10, "eps": 0.5}
-	for name, value := range params {
-		all[name] = value
-	}
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: []diagtest.Target{target}, Params: all, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
-	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, params, target), Diagnose)
 }
 
-func product(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
-}
-
-func times(m diagtest.Matrix, factor float64) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, m.Cols)
-	for i, v := range m.Values {
-		out.Values[i] = factor * v
-	}
-	return out
-}
-
-// corner gives m in the corner of rows x cols zeros.
-func corner(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
-	return out
+// configured is an adapter of one target as the manifest runs it, but for the parameters given.
+func configured(t *testing.T, params map[string]float64, target diagtest.Target) diagtest.Adapter {
+	t.Helper()
+	return diagtest.Configured(t, "intruders.json", diagtest.Adapter{Targets: []diagtest.Target{target}, Params: params})
 }

@@ -12,23 +12,8 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 	"github.com/tenon-ml/tenon/sdk/tensor"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 )
-
-var shared = filepath.Join("..", "..", "..", "..", "shared")
-
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
-func readReference(t *testing.T, path string, v any) {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), v); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-}
 
 func wantNear(t *testing.T, report *diagtest.Report, target string, want map[string]float64) {
 	t.Helper()
@@ -40,16 +25,10 @@ func wantNear(t *testing.T, report *diagtest.Report, target string, want map[str
 }
 
 func TestReferenceSwamping(t *testing.T) {
-	var golden struct {
-		W, B, A  [][]float64
-		Scale    float64
-		Swamping map[string]float64 `json:"swamping_bf16"`
-	}
-	readReference(t, filepath.Join(shared, "reference", "golden_diag.json"), &golden)
-	report := run(t, nil, diagtest.Target{
-		Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Base: diagtest.Rows(golden.W...), Scale: golden.Scale,
-		BaseDType: abi.DTypeBF16,
-	})
+	golden := reference.ReadDiagnostics(t)
+	target := golden.Own()
+	target.BaseDType = abi.DTypeBF16
+	report := run(t, nil, target)
 	s := golden.Swamping
 	wantNear(t, report, "w", map[string]float64{
 		"merge_gain": s["gain"], "merge_lost": s["lost_frac"], "merge_relerr": s["rel_err"], "merge_cosine": s["cos"],
@@ -57,14 +36,16 @@ func TestReferenceSwamping(t *testing.T) {
 }
 
 func TestReferenceTinyLlama(t *testing.T) {
-	folder := filepath.Join(shared, "models", "tiny-llama")
 	var golden struct {
 		Adapters map[string]struct {
-			Scale   float64
-			Targets map[string]struct{ Metrics map[string]float64 }
-		}
+			Scale   float64 `json:"scale"`
+			Targets map[string]struct {
+				Metrics map[string]float64 `json:"metrics"`
+			} `json:"targets"`
+		} `json:"adapters"`
 	}
-	readReference(t, filepath.Join(folder, "golden.json"), &golden)
+	reference.Read(t, &golden, "models", "tiny-llama", "golden.json")
+	folder := reference.File(t, "models", "tiny-llama")
 	base := readTensors(t, filepath.Join(folder, "base", "model.safetensors"))
 	for _, name := range []string{"e2e-qv-r8-s0", "e2e-qv-r1-s0", "webnlg-all-r8"} {
 		adapter := golden.Adapters[name]

@@ -151,102 +151,41 @@ func TestMetamorphic(t *testing.T) {
 	stream := splitmix.New("test", "metamorphic", 0)
 	target := random(&stream, "w", 64, 64, 3)
 	target.Scale = 0.01
-	g := diagtest.Rows([]float64{2, 1, 0}, []float64{0, 1, 3}, []float64{1, 0, 1})
-	inverse := diagtest.Rows([]float64{.2, -.2, .6}, []float64{.6, .4, -1.2}, []float64{-.2, .2, .4})
-	refactored, alpha, padded, negated, fan := target, target, target, target, target
-	refactored.A, refactored.B = product(inverse, target.A), product(target.B, g)
-	alpha.Scale, alpha.A = target.Scale/4, times(target.A, 4)
-	padded.A, padded.B = corner(target.A, 6, 64), corner(target.B, 64, 6)
-	negated.Scale, negated.Base = -target.Scale, times(target.Base, -1)
+	adapter := configured(t, nil, target)
+	same := diagtest.Comparison{Relative: 1e-9, Absolute: 1e-9}
 	// Stored transposed, a whole transposed problem is the same rows of the same numbers.
-	fan.FanInFanOut = true
-	fan.A, fan.B, fan.Base = turned(target.B), turned(target.A), turned(target.Base)
-	want := run(t, nil, target)
-	for name, changed := range map[string]diagtest.Target{
-		"B G and inverse of G times A": refactored, "alpha in the factors": alpha, "rank padded with zeros": padded, "all signs": negated,
-		"stored transposed": fan,
-	} {
-		got := run(t, nil, changed)
-		for _, m := range want.Metrics {
-			// The formats of four bits round the two signs differently.
-			if name == "all signs" && (strings.HasSuffix(m.Name, "q4_0") || strings.HasSuffix(m.Name, "nf4")) {
-				continue
-			}
-			if value, ok := got.Metric(m.Target, "", m.Name); !ok || !(math.Abs(value-m.Value) <= 1e-9*max(1, math.Abs(m.Value))) {
-				t.Errorf("%s: %s is %.17g, want %.17g", name, m.Name, value, m.Value)
-			}
-		}
-	}
+	diagtest.Invariant(t, adapter, Diagnose, same, append(diagtest.SameChange(), diagtest.Rewriting{
+		Name: "transposed and stored so",
+		Of: func(t diagtest.Target) diagtest.Target {
+			return diagtest.StoreTransposed().Of(diagtest.Transpose().Of(t))
+		},
+	})...)
+	same.Except = []string{"*q4_0", "*nf4"} // the formats of four bits round the two signs differently
+	diagtest.Invariant(t, adapter, Diagnose, same, diagtest.RescaleAll(-1))
 }
 
 func run(t *testing.T, params map[string]float64, targets ...diagtest.Target) *diagtest.Report {
 	t.Helper()
-	all := map[string]float64{
-		"warn_gain": 0.9, "deny_gain": 0.5, "exact_limit": 1 << 22, "sample_rows": 256,
-		"whatif_bf16": 1, "whatif_f16": 1, "whatif_q8_0": 1, "whatif_q4_0": 1, "whatif_nf4": 1,
-	}
-	for name, value := range params {
-		all[name] = value
-	}
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: targets, Params: all, Grants: []abi.Capability{abi.CapBase, abi.CapKernels},
-	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, params, targets...), Diagnose)
+}
+
+// configured is an adapter as the manifest runs it, but for the parameters given.
+func configured(t *testing.T, params map[string]float64, targets ...diagtest.Target) diagtest.Adapter {
+	t.Helper()
+	return diagtest.Configured(t, "merge-loss.json", diagtest.Adapter{Targets: targets, Params: params})
 }
 
 // random is a target whose base lies on the grid of bf16.
 func random(stream *splitmix.Stream, name string, out, in, rank int) diagtest.Target {
-	matrix := func(rows, cols int) diagtest.Matrix {
-		m := diagtest.Zeros(rows, cols)
-		stream.Normals(m.Values)
-		return m
-	}
-	w := matrix(out, in)
+	w := diagtest.Filled(out, in, stream.Normals)
 	for i, v := range w.Values {
 		w.Values[i] = onGrid(v)
 	}
-	return diagtest.Target{Name: name, Scale: 0.5, A: matrix(rank, in), B: matrix(out, rank), Base: w, BaseDType: abi.DTypeBF16}
+	return diagtest.Target{
+		Name: name, Scale: 0.5, A: diagtest.Filled(rank, in, stream.Normals), B: diagtest.Filled(out, rank, stream.Normals),
+		Base: w, BaseDType: abi.DTypeBF16,
+	}
 }
 
 // onGrid cuts a number down to the eight significant bits of bf16.
 func onGrid(v float64) float64 { return math.Float64frombits(math.Float64bits(v) &^ (1<<45 - 1)) }
-
-func product(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
-}
-
-func times(m diagtest.Matrix, factor float64) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, m.Cols)
-	for i, v := range m.Values {
-		out.Values[i] = factor * v
-	}
-	return out
-}
-
-// corner gives m in the corner of rows x cols zeros.
-func corner(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
-	return out
-}
-
-func turned(m diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Cols, m.Rows)
-	for i, value := range m.Values {
-		out.Values[i%m.Cols*m.Rows+i/m.Cols] = value
-	}
-	return out
-}

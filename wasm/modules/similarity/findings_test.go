@@ -13,10 +13,8 @@ import (
 
 // normal is a matrix of independent standard normal values.
 func normal(name string, rows, cols int) diagtest.Matrix {
-	m := diagtest.Zeros(rows, cols)
 	stream := splitmix.New("test", name, 0)
-	stream.Normals(m.Values)
-	return m
+	return diagtest.Filled(rows, cols, stream.Normals)
 }
 
 // Two adapters that keep one random A and learn different B share their initialisation; after other seeds, or on the same task, they
@@ -57,11 +55,9 @@ func TestSharedInitIsOfMostWeights(t *testing.T) {
 		}
 		own, theirs = append(own, x), append(theirs, y)
 	}
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: own, Peers: []diagtest.Peer{{Name: peerName, Targets: theirs}}, Params: defaults(t, nil),
-	}, Diagnose)
-	if report.Err != nil || len(report.Findings) > 0 {
-		t.Errorf("error %v, findings %v", report.Err, report.Findings)
+	report := diagtest.MustRun(t, configured(t, nil, own, theirs), Diagnose)
+	if len(report.Findings) > 0 {
+		t.Errorf("findings %v", report.Findings)
 	}
 }
 
@@ -72,9 +68,7 @@ func TestGaussianPanel(t *testing.T) {
 		targets = append(targets, diagtest.Target{Name: name, Scale: 1, A: normal(name, 6, 60), B: normal(name+"b", 50, 6)})
 	}
 	for asked, want := range map[float64]int{0: 0, 1: 1, 2: 2, -1: 3} {
-		report := diagtest.Run(t, diagtest.Adapter{
-			Targets: targets, Peers: []diagtest.Peer{{Name: peerName, Targets: targets}}, Params: defaults(t, map[string]float64{"gaussian": asked}),
-		}, Diagnose)
+		report := diagtest.MustRun(t, configured(t, map[string]float64{"gaussian": asked}, targets, targets), Diagnose)
 		panels := 0
 		for _, target := range targets {
 			if grid, ok := report.Grid(target.Name, peerName, "phi_gaussian"); ok && grid.Rows == 6 && grid.Cols == 6 {

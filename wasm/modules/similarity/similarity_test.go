@@ -1,17 +1,12 @@
 package similarity
 
 import (
-	"encoding/json"
-	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 )
 
 const peerName = "sha256:peer"
@@ -24,30 +19,10 @@ var (
 	goldenDistanceLeft = 1.5404838968377041
 )
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReferencePhi(t *testing.T) {
-	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		B, A, B2, A2 [][]float64
-		Scale        float64
-		Literal      [][]float64 `json:"phi_A_literal"`
-		Right        [][]float64 `json:"phi_right"`
-		Left         [][]float64 `json:"phi_left"`
-		Cosine       float64
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	own := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale}
-	theirs := diagtest.Target{Name: "w", A: diagtest.Rows(golden.A2...), B: diagtest.Rows(golden.B2...), Scale: 1}
-	report := run(t, nil, own, theirs)
-	for mode, want := range map[string][][]float64{"phi_a": golden.Literal, "phi_delta": golden.Right, "phi_delta_left": golden.Left} {
+	golden := reference.ReadDiagnostics(t)
+	report := run(t, nil, golden.Own(), golden.Theirs())
+	for mode, want := range map[string][][]float64{"phi_a": golden.PhiA, "phi_delta": golden.PhiRight, "phi_delta_left": golden.PhiLeft} {
 		grid, ok := report.Grid("w", peerName, mode)
 		if !ok || grid.Rows != len(want) || grid.Cols != len(want[0]) {
 			t.Fatalf("%s is %d x %d, %t", mode, grid.Rows, grid.Cols, ok)
@@ -200,33 +175,15 @@ func TestNoPeers(t *testing.T) {
 // run runs the diagnostic with its default parameters, changed as given, on adapters of one weight.
 func run(t *testing.T, params map[string]float64, own, theirs diagtest.Target) *diagtest.Report {
 	t.Helper()
-	report := diagtest.Run(t, diagtest.Adapter{
-		Targets: []diagtest.Target{own}, Peers: []diagtest.Peer{{Name: peerName, Targets: []diagtest.Target{theirs}}},
-		Params: defaults(t, params), Grants: []abi.Capability{abi.CapKernels, abi.CapPeers},
-	}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, configured(t, params, []diagtest.Target{own}, []diagtest.Target{theirs}), Diagnose)
 }
 
-// defaults are the parameters of the manifest, changed as given.
-func defaults(t *testing.T, changed map[string]float64) map[string]float64 {
+// configured is an adapter and its peer as the manifest runs them, but for the parameters given.
+func configured(t *testing.T, params map[string]float64, own, theirs []diagtest.Target) diagtest.Adapter {
 	t.Helper()
-	text, err := os.ReadFile("similarity.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var manifest abi.Manifest
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		t.Fatal(err)
-	}
-	params := map[string]float64{}
-	for name, parameter := range manifest.Params {
-		params[name] = parameter.Default
-	}
-	maps.Copy(params, changed)
-	return params
+	return diagtest.Configured(t, "similarity.json", diagtest.Adapter{
+		Targets: own, Peers: []diagtest.Peer{{Name: peerName, Targets: theirs}}, Params: params,
+	})
 }
 
 func wantMetric(t *testing.T, report *diagtest.Report, name string, want float64) {

@@ -1,7 +1,6 @@
 package spectrum
 
 import (
-	"math"
 	"slices"
 	"testing"
 
@@ -12,45 +11,38 @@ import (
 func TestInvariance(t *testing.T) {
 	a := diagtest.Rows([]float64{1, 2, 0, -1, 3}, []float64{0, 1, -2, 1, 1}, []float64{2, 0, 1, 0, -1})
 	b := diagtest.Rows([]float64{1, 0, 2}, []float64{-1, 3, 0}, []float64{0, 1, 1}, []float64{2, 2, -1})
-	// G and its inverse.
-	g := diagtest.Rows([]float64{1, 2, 0}, []float64{0, 1, -3}, []float64{0, 0, 0.5})
-	inverse := diagtest.Rows([]float64{1, -2, -12}, []float64{0, 1, 6}, []float64{0, 0, 2})
-	tests := []struct {
-		name  string
-		b, a  diagtest.Matrix
-		scale float64
-		grows float64 // what the norms are multiplied by
-	}{
-		{"B to BG, A to G^-1 A", product(b, g), product(inverse, a), 2, 1},
-		{"alpha times seven", b, a, 14, 7},
-		{"alpha over a thousand", b, a, 0.002, 0.001},
-		{"scale negative", b, a, -2, 1},
-		{"signs of one direction", flipped(b, func(_, col int) bool { return col == 1 }), flipped(a, func(row, _ int) bool { return row == 1 }), 2, 1},
-		{"signs of one input", b, flipped(a, func(_, col int) bool { return col == 2 }), 2, 1},
-		{"signs of one output", flipped(b, func(row, _ int) bool { return row == 0 }), a, 2, 1},
-		{"rank padded with zeros", padded(b, 4, 6), padded(a, 6, 5), 2, 1},
-		{"inputs and outputs padded with zeros", padded(b, 9, 3), padded(a, 3, 8), 2, 1},
-		{"transposed", transposed(a), transposed(b), 2, 1},
+	plain := diagtest.Target{Name: "w", A: a, B: b, Scale: 2}
+	adapter := diagtest.Configured(t, "spectrum.json", diagtest.Adapter{Targets: []diagtest.Target{plain}})
+	if report := diagtest.MustRun(t, adapter, Diagnose); len(report.Metrics) != 13 {
+		t.Fatalf("metrics are %v", report.Metrics)
 	}
-	want := run(t, diagtest.Target{Name: "w", A: a, B: b, Scale: 2})
-	if len(want.Metrics) != 13 {
-		t.Fatalf("metrics are %v", want.Metrics)
+	// turned rewrites the factors alone; A is written by its columns.
+	turned := func(name string, change func(b, columns diagtest.Matrix)) diagtest.Rewriting {
+		return diagtest.Rewriting{Name: name, Of: func(t diagtest.Target) diagtest.Target {
+			b, columns := t.B.Scaled(1), t.A.Transposed()
+			change(b, columns)
+			t.A, t.B = columns.Transposed(), b
+			return t
+		}}
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got := run(t, diagtest.Target{Name: "w", A: test.a, B: test.b, Scale: test.scale})
-			if len(got.Metrics) != len(want.Metrics) {
-				t.Fatalf("metrics are %v", got.Metrics)
-			}
-			for i, metric := range want.Metrics {
-				if slices.Contains([]string{"sigma_1", "frobenius_norm", "nuclear_norm"}, metric.Name) {
-					metric.Value *= test.grows
-				}
-				if value := got.Metrics[i].Value; got.Metrics[i].Name != metric.Name || !(math.Abs(value-metric.Value) <= 1e-12*metric.Value) {
-					t.Errorf("%s is %.17g, want %s %.17g", got.Metrics[i].Name, value, metric.Name, metric.Value)
-				}
-			}
-		})
+	same := diagtest.Comparison{Relative: 1e-12}
+	diagtest.Invariant(t, adapter, Diagnose, same, append(diagtest.SameChange(),
+		diagtest.FlipSigns(1), diagtest.Rescale(-1), diagtest.Transpose(),
+		turned("signs of one input", func(_, columns diagtest.Matrix) { negateRow(columns, 2) }),
+		turned("signs of one output", func(b, _ diagtest.Matrix) { negateRow(b, 0) }),
+		diagtest.Rewriting{Name: "inputs and outputs padded with zeros", Of: func(t diagtest.Target) diagtest.Target {
+			t.A, t.B = t.A.Padded(3, 8), t.B.Padded(9, 3)
+			return t
+		}})...)
+	for _, factor := range []float64{7, 0.001} {
+		same.Factors = map[string]float64{"sigma_1": factor, "frobenius_norm": factor, "nuclear_norm": factor, "singular_values": factor}
+		diagtest.Invariant(t, adapter, Diagnose, same, diagtest.Rescale(factor))
+	}
+}
+
+func negateRow(m diagtest.Matrix, row int) {
+	for j := range m.Cols {
+		m.Values[row*m.Cols+j] *= -1
 	}
 }
 
@@ -71,43 +63,4 @@ func TestOrder(t *testing.T) {
 			t.Errorf("of %v, 1, stable rank, PR, energy effective rank, effective rank and rank are %v", singular, ordered)
 		}
 	}
-}
-
-func product(m, n diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Rows, n.Cols)
-	for i := range m.Rows {
-		for j := range n.Cols {
-			for k := range m.Cols {
-				out.Values[i*n.Cols+j] += m.At(i, k) * n.At(k, j)
-			}
-		}
-	}
-	return out
-}
-
-func flipped(m diagtest.Matrix, which func(row, col int) bool) diagtest.Matrix {
-	out := padded(m, m.Rows, m.Cols)
-	for i := range out.Values {
-		if which(i/m.Cols, i%m.Cols) {
-			out.Values[i] = -out.Values[i]
-		}
-	}
-	return out
-}
-
-// padded gives m in the corner of rows x cols zeros.
-func padded(m diagtest.Matrix, rows, cols int) diagtest.Matrix {
-	out := diagtest.Zeros(rows, cols)
-	for i := range m.Rows {
-		copy(out.Values[i*cols:], m.Values[i*m.Cols:(i+1)*m.Cols])
-	}
-	return out
-}
-
-func transposed(m diagtest.Matrix) diagtest.Matrix {
-	out := diagtest.Zeros(m.Cols, m.Rows)
-	for i, value := range m.Values {
-		out.Values[i%m.Cols*m.Rows+i/m.Cols] = value
-	}
-	return out
 }

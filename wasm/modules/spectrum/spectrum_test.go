@@ -1,40 +1,19 @@
 package spectrum
 
 import (
-	"encoding/json"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
-	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
 )
 
-// noInfinity makes JSON of what Python writes; the values compared here are all finite.
-var noInfinity = strings.NewReplacer("-Infinity", "null", "Infinity", "null", "NaN", "null")
-
 func TestReferenceSpectrum(t *testing.T) {
-	path := filepath.Join("..", "..", "..", "..", "shared", "reference", "golden_diag.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Skipf("skipped: no reference values: %v", err)
-	}
-	var golden struct {
-		B, A     [][]float64
-		Scale    float64
-		Singular []float64 `json:"singular_values"`
-		Spectrum map[string]float64
-	}
-	if err := json.Unmarshal([]byte(noInfinity.Replace(string(text))), &golden); err != nil {
-		t.Fatal(err)
-	}
-	report := run(t, diagtest.Target{Name: "w", A: diagtest.Rows(golden.A...), B: diagtest.Rows(golden.B...), Scale: golden.Scale})
-	wantMetrics(t, report, map[string]float64{
+	golden := reference.ReadDiagnostics(t)
+	wantMetrics(t, run(t, golden.Own()), map[string]float64{
 		"sigma_1": golden.Spectrum["sigma1"], "effective_rank": golden.Spectrum["erank_roy"],
 		"effective_rank_energy": golden.Spectrum["erank_energy"], "stable_rank": golden.Spectrum["stable_rank"],
 		"participation_ratio": golden.Spectrum["participation"], "energy_rank_90": golden.Spectrum["rank@0.9"],
@@ -161,14 +140,9 @@ func TestGridOfSingularValues(t *testing.T) {
 	}
 }
 
-// run grants what the manifest asks for and no more.
 func run(t *testing.T, targets ...diagtest.Target) *diagtest.Report {
 	t.Helper()
-	report := diagtest.Run(t, diagtest.Adapter{Targets: targets, Grants: []abi.Capability{abi.CapKernels}}, Diagnose)
-	if report.Err != nil {
-		t.Fatal(report.Err)
-	}
-	return report
+	return diagtest.MustRun(t, diagtest.Configured(t, "spectrum.json", diagtest.Adapter{Targets: targets}), Diagnose)
 }
 
 // wantMetrics wants exactly these metrics of w, to 1e-9.
