@@ -44,7 +44,7 @@ bench: guests ## run all benchmarks
 
 GATE_BENCH ?= -write docs/gate.md
 
-gate-bench: guests ## plant faults into good adapters, see what the gate finds, and write docs/gate.md (15 minutes); GATE_BENCH has its flags
+gate-bench: guests ## plant faults into good adapters, see what the gate finds, and write docs/gate.md (10 minutes on 2 quiet cores); GATE_BENCH has its flags
 	$(GO) run ./cmd/gate-bench $(GATE_BENCH)
 
 lint: guests ## gofmt and go vet

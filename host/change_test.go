@@ -157,4 +157,12 @@ func TestComparedWithWhatIsLive(t *testing.T) {
 			t.Errorf("loading %s as %s compares it with %q, want %q", c.ref, c.name, got, c.want)
 		}
 	}
+	// What was compared with is let go of: loading what is live already leaves nothing behind.
+	before := openFiles(t)
+	for range 5 {
+		peers("a", first)
+	}
+	if after := openFiles(t); after > before {
+		t.Errorf("%d descriptors are open, %d before five loads that change nothing", after, before)
+	}
 }

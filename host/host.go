@@ -143,7 +143,14 @@ type question struct {
 	ref   string
 	scale float64            // factor on the adapter's own scale: a verdict on a change is none on ten times that change
 	with  []string           // references of adapters to compare with
-	live  []*adapter.Binding // more of them, which are open already, and closed with the answer
+	live  []*adapter.Binding // more of them, which are open already; check closes them
+	bank  gate.Bank          // in place of the operator's own; nil takes that
+}
+
+// Remember checks an adapter as Check does, beside a bank with nothing in it: what a bank keeps of an adapter does not depend on who came
+// first.
+func (h *Host) Remember(ctx context.Context, b *base.Base, ref string) (*Checked, error) {
+	return h.checkAlone(ctx, b, question{ref: ref, scale: 1, bank: bank.Empty(b.Digest)})
 }
 
 // checkAlone asks probes, where there are any, in a backend that runs for as long as that takes.
@@ -152,6 +159,9 @@ func (h *Host) checkAlone(ctx context.Context, b *base.Base, q question) (*Check
 		return h.check(ctx, b, q, nil)
 	}
 	lab, err := h.newLaboratory(b)
+	if err == nil {
+		err = lab.fits()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -161,18 +171,14 @@ func (h *Host) checkAlone(ctx context.Context, b *base.Base, q question) (*Check
 
 // check is the flow up to the verdict. Probes are asked in lab; what was staged there and is not let through is released.
 func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laboratory) (_ *Checked, err error) {
+	defer func() {
+		for _, peer := range q.live {
+			err = errors.Join(err, peer.Adapter.Close())
+		}
+	}()
 	checked, err := h.bind(b, q.ref, q.scale)
-	if checked == nil {
-		checked = &Checked{}
-	}
-	for _, peer := range q.live {
-		checked.closers = append(checked.closers, peer.Adapter)
-	}
-	if err != nil {
-		return nil, errors.Join(err, checked.Close())
-	}
-	if checked.Binding == nil {
-		return checked, nil
+	if err != nil || checked.Binding == nil {
+		return checked, err
 	}
 	defer func() {
 		if checked.staged != nil && (err != nil || !checked.Report.Verdict.Open()) {
@@ -188,7 +194,7 @@ func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laborat
 		return nil, err
 	}
 	subject := gate.Subject{Binding: scaled(checked.Binding, q.scale), Peers: append(peers, q.live...)}
-	if h.bankDir != "" {
+	if subject.Bank = q.bank; q.bank == nil && h.bankDir != "" {
 		if subject.Bank, err = bank.Open(h.bankDir, b.Digest); err != nil {
 			return nil, err
 		}

@@ -31,8 +31,8 @@ func (s *Serving) laboratory() *laboratory {
 	}
 }
 
-// newLaboratory prepares a backend of its own, which starts when it is first asked. A base that it cannot run, or probes that do not fit it,
-// are refused before. The caller stops it.
+// newLaboratory prepares a backend of its own, which starts when it is first asked. A base that it cannot run is refused before.
+// The caller stops it.
 func (h *Host) newLaboratory(b *base.Base) (*laboratory, error) {
 	lab := &laboratory{host: h, base: b, release: func(context.Context, [32]byte) {}} // what it holds ends with it
 	err := b.Servable()
@@ -42,9 +42,6 @@ func (h *Host) newLaboratory(b *base.Base) (*laboratory, error) {
 	if err != nil {
 		return nil, fault.New(fault.UsageFlag, "the base cannot be run, so nothing can be asked of it").In(b.Ref).Wrap(err).
 			Fix("leave the probes and texts out for this base, or use a base that tenon serve runs")
-	}
-	if err := lab.fits(); err != nil {
-		return nil, err
 	}
 	var supervisor *backend.Supervisor
 	lab.client = func(ctx context.Context) (backendpb.BackendClient, error) {

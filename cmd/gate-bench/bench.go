@@ -140,7 +140,7 @@ type trial struct {
 	unchanged bool // the merged model does what it did without the fault
 }
 
-// all judges every subject, and then every fault planted into every subject it applies to. Trials are in the order of the subjects and faults.
+// all judges every subject, and then every fault planted into every subject it applies to. Trials come in the order of subjects and faults.
 func (b *bench) all(ctx context.Context, subjects []*subject, planted []fault) ([]trial, error) {
 	for i, s := range subjects {
 		var err error
@@ -172,7 +172,7 @@ func (b *bench) all(ctx context.Context, subjects []*subject, planted []fault) (
 	applies := make([]bool, len(trials))
 	err := b.each(ctx, len(trials), func(ctx context.Context, i int) (err error) {
 		applies[i], err = b.try(ctx, &trials[i])
-		b.tell(&trials[i], len(trials))
+		b.tell(&trials[i], applies[i], len(trials))
 		return err
 	})
 	if err != nil {
@@ -203,12 +203,16 @@ func (b *bench) each(ctx context.Context, n int, f func(ctx context.Context, i i
 }
 
 // tell says how far the bench is.
-func (b *bench) tell(t *trial, total int) {
+func (b *bench) tell(t *trial, applies bool, total int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	done := b.done.Add(1)
+	if !applies {
+		return
+	}
 	var verdicts []string
 	for _, r := range t.results {
 		verdicts = append(verdicts, fmt.Sprintf("%s%v", r.verdict, r.reasons))
 	}
-	fmt.Fprintf(os.Stderr, "%d/%d %s %s: %s\n", b.done.Add(1), total, t.subject.name, t.fault.kind, strings.Join(verdicts, " "))
+	fmt.Fprintf(os.Stderr, "%d/%d %s %s: %s\n", done, total, t.subject.name, t.fault.kind, strings.Join(verdicts, " "))
 }

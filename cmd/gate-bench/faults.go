@@ -10,15 +10,15 @@ import (
 type fault struct {
 	kind    string
 	what    string
-	reasons []string // codes of findings about the weights that tell a person what is wrong; any of them is a right reason, and any of behaves
+	reasons []string // codes of findings about the weights that tell a person what is wrong; each is a right reason, and so is each of behaves
 	// plant makes the damage, in an adapter of its own; false where it does not apply to it.
 	plant func(a *lora, random *rand.Rand) bool
 	with  func(benign *lora) *lora // the adapter to compare with, for a fault of two; nil compares with none
 	base  bool                     // the adapter is checked against another base of the same shape
 }
 
-// behaves are the codes of findings about what the merged model says. Nothing but a change of behaviour gives them, so they are a right reason
-// for every fault that is one.
+// behaves are the codes of findings about what the merged model says. Nothing but a change of behaviour gives them, so they are a right
+// reason for every fault that is one.
 var behaves = []string{"PROBE_TASK_WORSE", "PROBE_LITTLE_GAIN", "PROBE_UNEXPECTED", "PROBE_COMPLETION", "PROBE_NONFINITE"}
 
 // What the default policy and the diagnostics say of sizes and of what is missing.

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/plugins/cpu"
@@ -40,11 +41,11 @@ func main() {
 	flag.StringVar(&o.arms, "arms", "a,b,c", "which of: a without a probe, b with one, c with one that records the likelihoods")
 	flag.IntVar(&o.texts, "texts", 4, "ask so many texts of each role, the first of the file; 0 asks all")
 	flag.IntVar(&o.parallel, "parallel", 2, "trials at once")
-	flag.StringVar(&o.expect, "expect", "", "write each adapter's probe file, with the likelihoods that its merged model gives, into this directory")
+	flag.StringVar(&o.expect, "expect", "", "write each adapter's probe file, with the likelihoods of its merged model, into this `DIR`")
 	flag.StringVar(&o.write, "write", "", "replace the generated part of this page as well")
 	flag.Parse()
 	o.adapters = flag.Args()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "gate-bench:", err)

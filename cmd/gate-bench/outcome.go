@@ -133,8 +133,8 @@ func judge(f fault, benign, planted outcome) result {
 // nats a token. Equal weights give equal bits, so anything above 0 is a change; one below a fiftieth is of no consequence.
 const moved = 0.02
 
-// unchanged reports whether the merged model, as far as it was asked, does what it did without the fault. A model that cannot be made, or that
-// was not asked, is not known to be unchanged.
+// unchanged reports whether the merged model, as far as it was asked, does what it did without the fault. A model that cannot be made, or
+// that was not asked, is not known to be unchanged.
 func unchanged(benign, planted outcomes) bool {
 	if benign.probe == nil || planted.probe == nil {
 		return false

@@ -12,33 +12,33 @@ import (
 func printAll(w io.Writer, subjects []*subject, planted []fault, trials []trial, wanted [arms]bool) {
 	fmt.Fprintf(w, "### Adapters without a fault\n\n")
 	printBenign(w, subjects)
-	var based, alone []trial
+	var probed, others []trial
 	for _, t := range trials {
-		if t.subject.base != "" {
-			based = append(based, t)
+		if t.subject.probe != "" {
+			probed = append(probed, t)
 		} else {
-			alone = append(alone, t)
+			others = append(others, t)
 		}
 	}
-	if len(based) > 0 {
+	if len(probed) > 0 {
 		fmt.Fprintf(w, "\n### Planted faults\n\n")
-		printSummary(w, based, wanted)
-		printFaults(w, planted, based, wanted)
+		printSummary(w, probed, wanted)
+		printFaults(w, planted, probed, wanted)
 	}
-	if len(alone) > 0 {
-		fmt.Fprintf(w, "\n### Planted faults, no base at hand\n\n")
-		printFaults(w, planted, alone, [arms]bool{unasked: true})
+	if len(others) > 0 {
+		fmt.Fprintf(w, "\n### Planted faults, where no model can be asked\n\n")
+		printFaults(w, planted, others, [arms]bool{unasked: true})
 	}
 	fmt.Fprintf(w, "\n### Planted, and nothing changed\n\n")
-	printUnchanged(w, planted, based)
+	printUnchanged(w, planted, probed)
 	for a := arms - 1; a >= 0; a-- {
-		if wanted[a] && slices.ContainsFunc(based, func(t trial) bool { return t.results[a].judged() }) {
+		if wanted[a] && slices.ContainsFunc(probed, func(t trial) bool { return t.results[a].judged() }) {
 			fmt.Fprintf(w, "\n### Missed in arm (%v)\n\n", a)
-			printMissed(w, planted, based, a)
+			printMissed(w, planted, probed, a)
 		}
 	}
 	fmt.Fprintf(w, "\n### The numbers that limits are set on\n\n")
-	printNumbers(w, subjects, planted, based)
+	printNumbers(w, subjects, planted, trials)
 }
 
 // tally sums up trials.
@@ -125,7 +125,7 @@ func list(words []string) string {
 	return strings.Join(slices.Compact(words), ", ")
 }
 
-// printUnchanged lists what was planted and did nothing to the merged model, as far as it was asked: nobody can find that in what it says.
+// printUnchanged lists what was planted and did nothing to the merged model, as far as it was asked: nobody finds that in what it says.
 func printUnchanged(w io.Writer, planted []fault, trials []trial) {
 	any := false
 	for _, f := range planted {

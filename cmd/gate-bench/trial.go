@@ -133,7 +133,9 @@ func (b *bench) judge(ctx context.Context, s *subject, on *base.Base, dir string
 }
 
 // check is the whole flow of a host, up to the verdict.
-func (b *bench) check(ctx context.Context, runner gate.Runner, ask *probe.File, on *base.Base, dir string, with []string) (*host.Checked, error) {
+func (b *bench) check(
+	ctx context.Context, runner gate.Runner, ask *probe.File, on *base.Base, dir string, with []string,
+) (*host.Checked, error) {
 	h, err := host.New(host.Options{Policy: b.policy, Runner: runner, Probe: ask})
 	if err != nil {
 		return nil, err

@@ -72,8 +72,8 @@ func (a *lora) names(suffix string) []string {
 	return names
 }
 
-// behead takes out whatever is no factor, such as the head of a classifier: Tenon merges factors and refuses the rest by name. It reports whether
-// there was any.
+// behead takes out whatever is no factor, such as the head of a classifier: Tenon merges factors and refuses the rest by name. It reports
+// whether there was any.
 func (a *lora) behead() bool {
 	before := len(a.tensors)
 	maps.DeleteFunc(a.tensors, func(name string, _ *matrix) bool {

@@ -12,11 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenon-ml/tenon/host"
-	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/bank"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/report"
 )
@@ -88,10 +86,12 @@ newer.`,
 
 // remember checks one adapter and adds it. One that the gate does not let through is an answer, with its exit code.
 func (c *command) remember(ctx context.Context, h *host.Host, b *base.Base, ref, dir, note, force string) error {
-	r, err := checkForBank(ctx, h, b, ref)
+	checked, err := h.Remember(ctx, b, ref)
 	if err != nil {
 		return err
 	}
+	defer checked.Close()
+	r := checked.Report
 	if !r.Verdict.Open() && (force == "" || r.Verdict == report.Inconclusive || len(r.Modules) == 0) {
 		writeWrapped(c.stdout, "refused  ", ref, 80)
 		if err := c.print(r, "text"); err != nil {
@@ -113,19 +113,6 @@ func (c *command) remember(ctx context.Context, h *host.Host, b *base.Base, ref,
 	}
 	writeWrapped(c.stdout, fmt.Sprintf("%s%s  ", what, shortDigest(r.Adapter.Digest)), ref, 80)
 	return nil
-}
-
-// checkForBank runs the policy's modules with an empty bank: what is remembered of an adapter does not depend on who came first.
-func checkForBank(ctx context.Context, h *host.Host, b *base.Base, ref string) (*report.Report, error) {
-	binding, err := adapter.Load(ref, b)
-	switch {
-	case err != nil && fault.ClassOf(err) != fault.Rejected:
-		return nil, err
-	case err != nil:
-		return h.Gate().Refused(ref, b, binding, err), nil
-	}
-	defer binding.Adapter.Close()
-	return h.Gate().Check(ctx, gate.Subject{Binding: binding, Bank: bank.Empty(b.Digest)})
 }
 
 func (c *command) bankList() *cobra.Command {
@@ -209,7 +196,7 @@ func (c *command) printBank(view bankView) error {
 		writeWrapped(c.stdout, fmt.Sprintf("base %s  ", shortDigest(b.Digest)), fmt.Sprintf("%s, %d adapters", b.Ref, len(b.Adapters)), 80)
 		table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 		for _, a := range b.Adapters {
-			verdict := string(a.Verdict)
+			verdict := report.Escape(string(a.Verdict))
 			if a.Override != "" {
 				verdict += " (forced)"
 			}

@@ -19,9 +19,12 @@ func (c *command) eval() *cobra.Command {
 	var predictions, references, nist, format string
 	var model modelEvaluation
 	var names []string
-	var all []string
+	var all, defaults []string
 	for _, m := range evaluation.Metrics() {
 		all = append(all, string(m))
+	}
+	for _, m := range evaluation.Defaults() {
+		defaults = append(defaults, string(m))
 	}
 	cmd := &cobra.Command{
 		Use: "eval --predictions FILE --references FILE | --base MODEL --text FILE",
@@ -34,7 +37,9 @@ E2E generation challenge do. Predictions are one a line. References are groups
 of lines with a blank line between two groups, in the order of the predictions.
 
 ROUGE-L and CIDEr need a tokenizer that was verified on E2E text alone: text
-with other characters is refused.
+with other characters is refused. METEOR ex_st_sy is METEOR 1.5 without its
+table of paraphrases, a lower number that must not be read as METEOR; it is
+verified on the words of E2E texts, and computed when --metrics names it.
 
 With --base it asks models instead: how likely the base, and each adapter merged
 into it, finds the texts (val_loss, in nats a token, and perplexity), and with
@@ -49,6 +54,9 @@ where it is not on all of them, is called NAME_sub.`,
 				given = need("text", model.text)
 			}
 			err := errors.Join(given, oneOf("nist", nist, evaluation.Variants()...), oneOf("output", format, formats...))
+			if model.base != "" && !cmd.Flags().Changed("metrics") {
+				names = all // what cannot be computed of a model's text is left out
+			}
 			if len(names) == 0 {
 				err = errors.Join(err, need("metrics", ""))
 			}
@@ -83,7 +91,7 @@ where it is not on all of them, is called NAME_sub.`,
 	flags.StringVar(&predictions, "predictions", "", "text `FILE` with one prediction a line")
 	flags.StringVar(&references, "references", "", "text `FILE` with groups of references")
 	flags.StringVar(&nist, "nist", string(evaluation.Python), "which script's NIST: "+strings.Join(evaluation.Variants(), ", "))
-	flags.StringSliceVar(&names, "metrics", all, "what to compute")
+	flags.StringSliceVar(&names, "metrics", defaults, "what to compute, of "+strings.Join(all, ", "))
 	flags.StringVar(&model.base, "base", "", "base checkpoint to ask: a `DIR` in Hugging Face layout")
 	flags.StringArrayVar(&model.adapters, "adapter", nil, "`ADAPTER` to merge into the base and ask; repeat for several")
 	flags.StringVar(&model.text, "text", "", "`FILE` of texts, or of prompt||text, one a line")
@@ -101,6 +109,8 @@ type evaluationView struct {
 	References    int                           `json:"references"`
 	Metrics       map[evaluation.Metric]float64 `json:"metrics"`
 	NISTVariant   string                        `json:"nistVariant,omitzero"` // when NIST is among the metrics
+	// Configurations identify how a metric was computed, for those of which there are several under one name.
+	Configurations map[evaluation.Metric]string `json:"configurations,omitzero"`
 }
 
 func newEvaluation(corpus *evaluation.Corpus, scores []evaluation.Score, nist string) evaluationView {
@@ -110,6 +120,9 @@ func newEvaluation(corpus *evaluation.Corpus, scores []evaluation.Score, nist st
 	}
 	for _, s := range scores {
 		view.Metrics[s.Metric] = s.Value
+		if id := s.Metric.Configuration(); id != "" {
+			view.Configurations = map[evaluation.Metric]string{s.Metric: id}
+		}
 	}
 	if slices.ContainsFunc(scores, func(s evaluation.Score) bool { return s.Metric == evaluation.MetricNIST }) {
 		view.NISTVariant = nist
@@ -120,14 +133,25 @@ func newEvaluation(corpus *evaluation.Corpus, scores []evaluation.Score, nist st
 func (c *command) printEvaluation(view evaluationView, scores []evaluation.Score) error {
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range scores {
-		note := fmt.Sprintf("%d segments, %d references", view.Segments, view.References)
+		note := fmt.Sprintf("%s, %s", plural(view.Segments, "segment"), plural(view.References, "reference"))
 		if s.Metric == evaluation.MetricNIST {
 			note += ", " + view.NISTVariant + " variant"
 		}
 		fmt.Fprintf(table, "%s\t%.6f\t%s\n", s.Metric.Title(), s.Value, note)
+		if id := s.Metric.Configuration(); id != "" {
+			fmt.Fprintf(table, "\t\t%s\n", id)
+		}
 	}
 	if err := table.Flush(); err != nil {
 		return fault.New(fault.IOWrite, "the result cannot be written").Wrap(err)
 	}
 	return nil
+}
+
+// plural is "1 segment" or "3 segments".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

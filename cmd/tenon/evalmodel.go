@@ -35,19 +35,21 @@ type modelEvaluation struct {
 
 // modelScores is the JSON of one model, as tenon sweep --eval reads it.
 type modelScores struct {
-	Adapter    string             `json:"adapter"` // "" is the base alone
-	Texts      int                `json:"texts"`
-	Tokens     int                `json:"tokens"`              // of these, as val_loss and kl count them
-	Segments   int                `json:"segments,omitzero"`   // how many prompts were completed
-	References int                `json:"references,omitzero"` // the texts that their completions were held against
-	Scored     map[string]int     `json:"scored,omitzero"`     // by metric, of how many prompts, where not of all
-	Metrics    map[string]float64 `json:"metrics"`
+	Adapter    string         `json:"adapter"` // "" is the base alone
+	Texts      int            `json:"texts"`
+	Tokens     int            `json:"tokens"`              // of these, as val_loss and kl count them
+	Segments   int            `json:"segments,omitzero"`   // how many prompts were completed
+	References int            `json:"references,omitzero"` // the texts that their completions were held against
+	Scored     map[string]int `json:"scored,omitzero"`     // by metric, of how many prompts, where not of all
+	Diverged   int            `json:"diverged,omitzero"`   // prompts whose completion ended because a prediction was not finite
+
+	Metrics map[string]report.Number `json:"metrics"`
 
 	order []string // of Metrics
 }
 
 func (s *modelScores) add(name string, value float64) {
-	s.Metrics[name] = value
+	s.Metrics[name] = report.Number(value)
 	s.order = append(s.order, name)
 }
 
@@ -75,13 +77,18 @@ func (c *command) evaluateModel(ctx context.Context, e modelEvaluation) error {
 		all = append(all, *scores)
 	}
 	if e.format == "json" {
-		return json.MarshalWrite(c.stdout, all, json.Deterministic(true), jsontext.WithIndent("  "))
+		text, err := json.Marshal(all, json.Deterministic(true), jsontext.WithIndent("  "))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.stdout, "%s\n", text)
+		return err
 	}
 	return c.printModels(all)
 }
 
 func (c *command) scoreModel(ctx context.Context, h *host.Host, b *base.Base, ref string, e modelEvaluation, examples []probe.Text) (*modelScores, error) {
-	scores := &modelScores{Metrics: map[string]float64{}}
+	scores := &modelScores{Metrics: map[string]report.Number{}}
 	if ref != "" {
 		scores.Adapter = filepath.Base(strings.TrimRight(ref, "/"))
 	}
@@ -130,6 +137,9 @@ func (c *command) scoreGenerated(ctx context.Context, h *host.Host, b *base.Base
 		return err
 	}
 	for i, answer := range answers {
+		if answer.Diverged {
+			scores.Diverged++
+		}
 		corpus.Segments[i].Prediction = evaluation.Line{Number: i + 1, Text: strings.TrimSpace(answer.Text)}
 	}
 	for _, metric := range e.metrics {
@@ -215,7 +225,7 @@ func (c *command) printModels(all []modelScores) error {
 				fmt.Fprint(table, "-\t")
 				continue
 			}
-			fmt.Fprintf(table, "%s\t", fixedDigits(value))
+			fmt.Fprintf(table, "%s\t", fixedDigits(float64(value)))
 		}
 		fmt.Fprintln(table)
 	}

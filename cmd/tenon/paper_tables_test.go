@@ -226,7 +226,11 @@ func (p *paper) evaluated() string {
 		}
 		rows = append(rows, row)
 	}
-	add(0, "", p.models[0].Metrics)
+	base := map[string]float64{}
+	for name, value := range p.models[0].Metrics {
+		base[name] = float64(value)
+	}
+	add(0, "", base)
 	for _, run := range p.sweep.Runs {
 		add(run.Rank, run.Name, run.Evaluation)
 	}
@@ -234,7 +238,7 @@ func (p *paper) evaluated() string {
 }
 
 // findScore is the name under which a metric stands: of all prompts, or of the verified ones.
-func findScore(values map[string]float64, metric string) (name string, ok bool) {
+func findScore[N any](values map[string]N, metric string) (name string, ok bool) {
 	for _, name := range []string{metric, metric + verifiedSuffix} {
 		if _, ok := values[name]; ok {
 			return name, true

@@ -28,11 +28,12 @@ type relation struct {
 	clashes            float64
 	agree, oppose      int // weights whose changes point the same way, or against each other
 	inputs, outputs    int // weights where they read the same inputs, or write the same outputs, beyond chance
+	related            int // weights where any of that, or the cosine, is beyond chance
 }
 
 func newRelation(metrics []report.Metric, own, other int) relation {
 	a := relation{own: own, other: other, cosine: math.NaN()}
-	cosines := map[string]float64{}
+	cosines, related := map[string]float64{}, map[string]bool{}
 	for _, m := range metrics {
 		if m.Module != "interference" || m.With == "" {
 			continue
@@ -58,16 +59,22 @@ func newRelation(metrics []report.Metric, own, other int) relation {
 		case "overlap_right_z":
 			if v >= beyondChance {
 				a.inputs++
+				related[m.Target] = true
 			}
 		case "overlap_left_z":
 			if v >= beyondChance {
 				a.outputs++
+				related[m.Target] = true
 			}
 		}
 	}
 	for _, m := range metrics {
 		if m.Module == "interference" && m.With != "" && m.Name == "cosine_z" && m.Target != "" {
-			switch cosine, z := cosines[m.Target], float64(m.Value); {
+			cosine, z := cosines[m.Target], float64(m.Value)
+			if math.Abs(z) >= beyondChance {
+				related[m.Target] = true
+			}
+			switch {
 			case cosine >= leastCosine && z >= beyondChance:
 				a.agree++
 			case cosine <= -leastCosine && z <= -beyondChance:
@@ -75,6 +82,7 @@ func newRelation(metrics []report.Metric, own, other int) relation {
 			}
 		}
 	}
+	a.related = len(related)
 	return a
 }
 
@@ -88,9 +96,9 @@ func (a relation) finding() report.Finding {
 	cosine := "cosine " + strings.ReplaceAll(strconv.FormatFloat(a.cosine, 'f', 3, 64), "-", "−") // a hyphen would be a place to fold the line
 	switch {
 	case a.shared == 0:
-		f.Code, f.Message = "NOTHING_SHARED", fmt.Sprintf("they have nothing to do with each other: no weight is adapted by both (%d by one, %d by "+
-			"the other)", a.own, a.other)
-		f.Hint = "if both are for one base, they can be merged together: neither touches what the other changes"
+		f.Code, f.Message = "NOTHING_SHARED", fmt.Sprintf("no weight is adapted by both (%d by one, %d by the other)", a.own, a.other)
+		f.Hint = "if both are for one base, neither touches a weight that the other changes; changes in different weights can work against each " +
+			"other unseen, so test the sum on the tasks of both"
 	case a.compared == 0:
 		f.Code, f.Message = "NO_CHANGE", "there is nothing to compare: one of them changes nothing in the "+a.where()
 		f.Hint = "check each alone: tenon check"
@@ -122,9 +130,17 @@ func (a relation) finding() report.Finding {
 		f.Code, f.Message = "SAME_OUTPUTS", fmt.Sprintf("they write to the same outputs and answer to other inputs: only outputs overlap beyond "+
 			"chance, %s (%s)", of(a.outputs), cosine)
 		f.Hint = "nothing in the weights says that they disturb each other; test the sum all the same"
+	case a.most(a.related):
+		f.Code, f.Message = "LITTLE_IN_COMMON", fmt.Sprintf("they have more in common than chance gives, and too little of it to matter: it is "+
+			"beyond chance %s, and the changes neither agree nor oppose (%s over all)", of(a.related), cosine)
+		f.Hint = "nothing in the weights says that they disturb each other; test the sum all the same"
 	default:
-		f.Code, f.Message = "UNRELATED", fmt.Sprintf("they are unrelated: in most of the %s neither directions nor changes have more in common than "+
-			"chance gives (%s)", a.where(), cosine)
+		how := "unrelated"
+		if a.related > 0 {
+			how = "mostly unrelated"
+		}
+		f.Code, f.Message = "UNRELATED", fmt.Sprintf("they are %s: %s neither directions nor changes have more in common than chance gives (%s "+
+			"over all)", how, of(a.compared-a.related), cosine)
 		f.Hint = "nothing in the weights says that they disturb each other; test the sum all the same"
 	}
 	return f

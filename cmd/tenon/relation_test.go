@@ -57,13 +57,21 @@ func TestRelation(t *testing.T) {
 		{"SAME_DIRECTIONS", pairMetrics{cosine: 0.01, z: 1000, cosines: []float64{0.01, 0.01}, inputs: 9, outputs: 9}, 2, 2, "different things"},
 		{"SAME_INPUTS", pairMetrics{cosine: 0.01, z: 1000, cosines: []float64{0.01, 0.01}, inputs: 9, outputs: 1}, 2, 2, "write elsewhere"},
 		{"SAME_OUTPUTS", pairMetrics{cosine: 0.01, z: 1000, cosines: []float64{0.01, 0.01}, inputs: 1, outputs: 9}, 2, 2, "other inputs"},
-		{"UNRELATED", pairMetrics{cosine: -0.001, z: 100, cosines: []float64{0.2, -0.01, 0.01, 0}, inputs: 1, outputs: 1}, 4, 4, "unrelated"},
-		{"NOTHING_SHARED", pairMetrics{}, 4, 3, "4 by one, 3 by the other"},
+		{"UNRELATED", pairMetrics{cosine: -0.001, z: 100, cosines: []float64{0.2, -0.01, 0.01, 0}, inputs: 1, outputs: 1}, 4, 4,
+			"they are mostly unrelated: in 3 of the 4 weights"},
+		{"UNRELATED", pairMetrics{cosine: 0.001, z: 100, cosines: []float64{0.01, 0}, inputs: 1, outputs: 1}, 2, 2, "they are unrelated: in 2 of the 2"},
+		{"LITTLE_IN_COMMON", pairMetrics{cosine: 0.045, z: 4096, cosines: []float64{0.045, 0.045}, inputs: 1, outputs: 1}, 2, 2,
+			"beyond chance in 2 of the 2"},
+		{"LITTLE_IN_COMMON", pairMetrics{cosine: -0.045, z: 4096, cosines: []float64{-0.045, -0.045, 0}}, 3, 3, "beyond chance in 2 of the 3"},
+		{"NOTHING_SHARED", pairMetrics{}, 4, 3, "no weight is adapted by both (4 by one, 3 by the other)"},
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			f := newRelation(c.pair.metrics(), c.own, c.other).finding()
 			if f.Code != c.code || !strings.Contains(f.Message, c.says) || f.Hint == "" || f.Severity != report.Info {
 				t.Errorf("%+v", f)
+			}
+			if strings.Contains(f.Message, "nothing to do with") { // changes in different weights can work against each other unseen
+				t.Errorf("more than the weights tell: %s", f.Message)
 			}
 			if swapped := newRelation(c.pair.metrics(), c.other, c.own).finding(); swapped.Code != f.Code {
 				t.Errorf("the other way round it is %s", swapped.Code)

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/reference"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
 
 // Invalid is the fault of a bank with something in it that does not belong there, or a file that is not what its name says.
@@ -114,6 +116,9 @@ func Open(dir string, base [32]byte) (*Bank, error) {
 		}
 		fmt.Fprintf(lines, "%x  %s\n", sum, file)
 	}
+	if err := b.tooLarge(); err != nil && len(problems) == 0 {
+		problems.Add(err.In(dir).Fix("remove some adapters: tenon bank remove"))
+	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
@@ -143,6 +148,21 @@ func (b *Bank) add(file string, e *Entry) error {
 	}
 	b.names = append(b.names, e.Adapter.Digest)
 	b.entries = append(b.entries, *e)
+	return nil
+}
+
+// tooLarge refuses a bank of which one module could not be given its part: a table for each target, with a row for each adapter.
+func (b *Bank) tooLarge() *fault.Error {
+	width := map[[2]string]int{} // of all tables of a module together
+	for at, c := range b.table {
+		width[[2]string{at.module, at.version}] += c.width
+	}
+	for _, module := range slices.SortedFunc(maps.Keys(width), func(x, y [2]string) int { return slices.Compare(x[:], y[:]) }) {
+		if n := width[module] * len(b.names); n > sandbox.MaxBankValues {
+			return fault.New(Invalid, "the tables of %s %s would have %d numbers for %d adapters, and the limit is %d", module[0], module[1], n,
+				len(b.names), sandbox.MaxBankValues)
+		}
+	}
 	return nil
 }
 

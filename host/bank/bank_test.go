@@ -16,6 +16,7 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
 
 var _ gate.Bank = (*Bank)(nil)
@@ -300,4 +301,33 @@ func FuzzParseEntry(f *testing.F) {
 			t.Fatalf("what was written does not read back: %v", err)
 		}
 	})
+}
+
+// A bank of which a module could not be given its part would close the gate for every adapter: it is refused by name, and no adapter is added
+// that would make it one.
+func TestBankThatNoWorkerTakes(t *testing.T) {
+	b := Empty([32]byte{1})
+	values := make([]report.Number, maxValues)
+	for i := 0; b.tooLarge() == nil; i++ {
+		if i*maxValues > 2*sandbox.MaxBankValues {
+			t.Fatal("it is never too large")
+		}
+		e := &Entry{Adapter: Adapter{Digest: fmt.Sprint(i)}, Features: []Feature{{Module: "m", Version: "1", Values: values}}}
+		if err := b.add("file", e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.tooLarge(); err.Code != Invalid || !strings.Contains(err.Error(), "m 1") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// What a file says of a verdict is printed, so it is one or the file is refused.
+func TestForeignVerdict(t *testing.T) {
+	for _, verdict := range []report.Verdict{"", "inconclusive", "\x1b[31madmit"} {
+		e := Entry{Verdict: verdict}
+		if !slices.ContainsFunc(e.check("file"), func(f *fault.Error) bool { return f.Pointer == "/verdict" }) {
+			t.Errorf("verdict %q is taken", verdict)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -164,6 +165,12 @@ func (e *Entry) check(file string) fault.List {
 	}
 	if !isDigest(e.Adapter.Digest) {
 		bad("/adapter/digest", "%q is no digest", shorten(e.Adapter.Digest))
+	}
+	if !slices.Contains([]report.Verdict{report.Admit, report.WarnVerdict, report.Deny}, e.Verdict) {
+		bad("/verdict", "%q is no verdict of an adapter that is remembered", shorten(string(e.Verdict)))
+	}
+	if len(e.Policy.Name) > maxText || len(e.Policy.Digest) > maxText || len(e.Adapter.Rank) > maxFeatures {
+		bad("", "the policy's name or the list of ranks is too long")
 	}
 	if !isDigest(e.Base.Digest) {
 		bad("/base/digest", "%q is no digest", shorten(e.Base.Digest))

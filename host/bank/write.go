@@ -46,6 +46,14 @@ func Add(dir string, e *Entry) (added bool, err error) {
 		return false, fault.New(Invalid, "the bank has %d adapters for this base, and no more can be", len(files.Entries)).In(into).
 			Fix("remove one first")
 	}
+	if known, err := Open(dir, digestOf(e.Base.Digest)); err == nil && !files.Has(name) {
+		if err := known.add(name, e); err != nil {
+			return false, err
+		}
+		if err := known.tooLarge(); err != nil {
+			return false, err.In(into).Fix("remove some adapters first: tenon bank remove")
+		}
+	}
 	path := filepath.Join(into, name)
 	if err := renameio.WriteFile(path, text, 0o644); err != nil { // synced, and in one step
 		return false, durable.Fault(path, err)

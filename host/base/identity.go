@@ -54,7 +54,8 @@ func (b *Base) identify(d directory, documents []*document, memory memory) error
 			if s.SHA256, known = memory.recall(s.Path, s.opened); known {
 				return nil
 			}
-			if s.SHA256, errs[i] = hashFile(s.File.Name(), s.Os(), s.opened); errs[i] == nil {
+			_, _, settled := memory.entry(s.Path, s.opened) // before hashing, which takes long enough for a change to look old
+			if s.SHA256, errs[i] = hashFile(s.File.Name(), s.Os(), s.opened); errs[i] == nil && settled {
 				memory.remember(s.Path, s.opened, s.SHA256)
 			}
 			return nil

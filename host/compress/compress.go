@@ -89,6 +89,9 @@ func New(ctx context.Context, a *adapter.Adapter, c Choice) (*Plan, error) {
 	}
 	var problems fault.List
 	for _, err := range failed {
+		if err != nil && len(fault.All(err)) == 0 {
+			return nil, err
+		}
 		problems = append(problems, fault.All(err)...)
 	}
 	if err := problems.Err(); err != nil {

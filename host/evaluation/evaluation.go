@@ -1,9 +1,9 @@
 // Package evaluation scores generated text against references with BLEU, NIST, ROUGE-L and CIDEr, to the digit as the evaluation scripts
-// of the E2E generation challenge define them, so that a rank sweep can be read beside published tables of that data set.
+// of the E2E generation challenge define them, so that a rank sweep can be read beside published tables of that data set. It also has
+// METEOR 1.5 without paraphrases, which published tables do not have and which is therefore never called METEOR alone.
 package evaluation
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/tenon-ml/tenon/host/fault"
@@ -18,25 +18,43 @@ const (
 	MetricNIST  Metric = "nist"
 	MetricROUGE Metric = "rouge_l"
 	MetricCIDEr Metric = "cider"
+
+	MetricMETEOR Metric = "meteor_ex_st_sy"
 )
 
 // Metrics lists every metric in the order of printing.
-func Metrics() []Metric { return []Metric{MetricBLEU, MetricNIST, MetricROUGE, MetricCIDEr} }
-
-// Title is the metric's name as papers write it.
-func (m Metric) Title() string {
-	return map[Metric]string{MetricBLEU: "BLEU", MetricNIST: "NIST", MetricROUGE: "ROUGE-L", MetricCIDEr: "CIDEr"}[m]
+func Metrics() []Metric {
+	return []Metric{MetricBLEU, MetricNIST, MetricROUGE, MetricCIDEr, MetricMETEOR}
 }
 
-// Score is one metric of a corpus. BLEU and ROUGE-L lie between 0 and 1, CIDEr between 0 and 10; NIST has no upper bound.
+// Defaults lists the metrics that are computed unless others are asked for: those that published tables have. METEOR ex_st_sy also refuses
+// words that the others take.
+func Defaults() []Metric { return []Metric{MetricBLEU, MetricNIST, MetricROUGE, MetricCIDEr} }
+
+// Title is the metric's name as papers write it, or one that cannot be taken for such a name.
+func (m Metric) Title() string {
+	return map[Metric]string{
+		MetricBLEU: "BLEU", MetricNIST: "NIST", MetricROUGE: "ROUGE-L", MetricCIDEr: "CIDEr", MetricMETEOR: "METEOR ex_st_sy",
+	}[m]
+}
+
+// Configuration identifies the parameters of a metric that comes in several configurations, and is empty for the others.
+func (m Metric) Configuration() string {
+	if m == MetricMETEOR {
+		return MeteorConfiguration
+	}
+	return ""
+}
+
+// Score is one metric of a corpus. All but two lie between 0 and 1: CIDEr reaches 10, and NIST has no upper bound.
 type Score struct {
 	Metric   Metric
 	Value    float64
-	Segments []float64 // one a segment, for ROUGE-L and CIDEr, whose Value is their mean; nil for the others
+	Segments []float64 // one a segment, for ROUGE-L and CIDEr, whose Value is their mean, and for METEOR, whose is not; else nil
 }
 
-// Evaluate computes the wanted metrics, in the order of Metrics. A metric that these texts leave undefined, or whose tokenizer was never
-// verified on one of their characters, is an error and not a guess; all such errors are reported together.
+// Evaluate computes the wanted metrics, in the order of Metrics. A metric that these texts leave undefined, or that was never verified on
+// one of their characters or words, is an error and not a guess; all such errors are reported together.
 func (c *Corpus) Evaluate(wanted []Metric, variant Variant) ([]Score, error) {
 	if len(c.Segments) == 0 {
 		return nil, fault.New(fault.UsageFlag, "there are no segments to score").In(c.PredictionFile)
@@ -53,8 +71,8 @@ func (c *Corpus) Evaluate(wanted []Metric, variant Variant) ([]Score, error) {
 		}
 		scores = append(scores, Score{Metric: MetricNIST, Value: value})
 	}
-	if slices.Contains(wanted, MetricROUGE) || slices.Contains(wanted, MetricCIDEr) {
-		if unverified := c.unverified(); len(unverified) > 0 {
+	if slices.ContainsFunc(wanted, Metric.tokenizedPTB) {
+		if unverified := c.unverified(slices.Contains(wanted, MetricMETEOR)); len(unverified) > 0 {
 			return nil, append(problems, unverified...).Err()
 		}
 		texts := c.ptb()
@@ -66,12 +84,23 @@ func (c *Corpus) Evaluate(wanted []Metric, variant Variant) ([]Score, error) {
 			segments := cider(texts)
 			scores = append(scores, Score{MetricCIDEr, mean(segments), segments})
 		}
+		if slices.Contains(wanted, MetricMETEOR) {
+			corpus, best := meteor(texts, synonymMatcher)
+			segments := make([]float64, len(best))
+			for i, m := range best {
+				segments[i] = m.score()
+			}
+			scores = append(scores, Score{MetricMETEOR, corpus.score(), segments})
+		}
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 	return scores, nil
 }
+
+// tokenizedPTB says whether the metric is computed of TokenizePTB's tokens.
+func (m Metric) tokenizedPTB() bool { return m == MetricROUGE || m == MetricCIDEr || m == MetricMETEOR }
 
 // text is a segment's tokens: of its prediction, and of each of its references.
 type text struct {
@@ -109,45 +138,6 @@ func (c *Corpus) nist(variant Variant) *NIST {
 
 // ptb tokenizes every segment; unverified has found nothing.
 func (c *Corpus) ptb() []text { return c.texts(TokenizePTB) }
-
-// maxPlaces bounds how many unverified characters are listed: a text in another script would fill the screen.
-const maxPlaces = 10
-
-// unverified lists the characters, each once a line, for which nobody compared TokenizePTB with the tokenizer it stands in for.
-func (c *Corpus) unverified() fault.List {
-	var problems fault.List
-	type place struct {
-		file string
-		line int
-		r    rune
-	}
-	seen := map[place]bool{}
-	check := func(file string, line Line) {
-		column := 0
-		for _, r := range line.Text {
-			column++
-			key := place{file, line.Number, r}
-			if Verified(r) || seen[key] {
-				continue
-			}
-			seen[key] = true
-			problems.Add(fault.New(fault.UsageFlag, "line %d, character %d: ROUGE-L and CIDEr are unverified for %q (%U)", line.Number, column, r, r).
-				In(file).Fix("replace the character, or ask for --metrics bleu,nist alone"))
-		}
-	}
-	for _, s := range c.Segments {
-		check(c.PredictionFile, s.Prediction)
-		for _, r := range s.References {
-			check(c.ReferenceFile, r)
-		}
-	}
-	if more := len(problems) - maxPlaces; more > 0 {
-		problems = problems[:maxPlaces]
-		last := problems[maxPlaces-1]
-		last.Cause = fmt.Sprintf("%s, and there are %d more such places in both files", last.Cause, more)
-	}
-	return problems
-}
 
 func mean(values []float64) float64 {
 	sum := 0.0

@@ -1,6 +1,7 @@
 package evaluation
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -26,6 +27,9 @@ type goldenCorpus struct {
 	NIST      float64 `json:"NIST"`
 	ROUGE     float64 `json:"ROUGE_L"`
 	CIDEr     float64 `json:"CIDEr"`
+	METEOR    float64 `json:"METEOR_ex_st_sy"`
+	Mean      float64 `json:"METEOR_ex_st_sy_meanseg"`
+	Exact     float64 `json:"METEOR_ex"`
 	BLEUStats struct {
 		Hits       [bleuOrder]int `json:"hits"`
 		Candidates [bleuOrder]int `json:"cand"`
@@ -36,6 +40,8 @@ type goldenCorpus struct {
 		References []string `json:"refs_tok"`
 		ROUGE      float64  `json:"rouge_l"`
 		CIDEr      float64  `json:"cider"`
+		Meteor     string   `json:"meteor_stats_ex_st_sy"`
+		METEOR     float64  `json:"meteor_ex_st_sy"`
 	} `json:"segments"`
 	References [][]string `json:"refs_raw"`
 	Hypotheses []string   `json:"hyps_raw"`
@@ -111,7 +117,7 @@ func compare(t *testing.T, corpus *Corpus, want goldenCorpus, perl goldenPerl) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, value := range []float64{want.BLEU, want.NIST, want.ROUGE, want.CIDEr} {
+	for i, value := range []float64{want.BLEU, want.NIST, want.ROUGE, want.CIDEr, want.METEOR} {
 		near(t, scores[i].Metric.Title(), scores[i].Value, value)
 	}
 	texts := corpus.ptb()
@@ -126,7 +132,17 @@ func compare(t *testing.T, corpus *Corpus, want goldenCorpus, perl goldenPerl) {
 		}
 		near(t, "ROUGE-L of a segment", scores[2].Segments[i], s.ROUGE)
 		near(t, "CIDEr of a segment", scores[3].Segments[i], s.CIDEr)
+		near(t, "METEOR of a segment", scores[4].Segments[i], s.METEOR)
 	}
+	near(t, "mean METEOR", mean(scores[4].Segments), want.Mean)
+	_, segments := meteor(texts, synonymMatcher)
+	for i, s := range want.Segments {
+		if got := segments[i].line(); got != s.Meteor {
+			t.Errorf("segment %d: statistics\n%s, want\n%s", i, got, s.Meteor)
+		}
+	}
+	exact, _ := meteor(texts, exactMatcher)
+	near(t, "METEOR of equal words", exact.score(), want.Exact)
 	nist, err := corpus.nist(Perl).Score()
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +150,21 @@ func compare(t *testing.T, corpus *Corpus, want goldenCorpus, perl goldenPerl) {
 	if printed := math.Round(nist*1e4) / 1e4; printed != perl.NIST {
 		t.Errorf("NIST of the Perl script is %v, want %v to the four digits it prints", nist, perl.NIST)
 	}
+}
+
+// line writes statistics as the original does: words, function words, for each of four matchers the content words and the function words
+// in pairs, chunks, and words in pairs, each for the prediction and the reference. The fourth matcher is that of paraphrases.
+func (m Meteor) line() string {
+	numbers := []int{m.words[0], m.words[1], m.functions[0], m.functions[1]}
+	for i := range matchers {
+		numbers = append(numbers, m.content[i][0], m.content[i][1], m.function[i][0], m.function[i][1])
+	}
+	numbers = append(numbers, 0, 0, 0, 0, m.chunks, m.pairs, m.pairs)
+	var b strings.Builder
+	for _, n := range numbers {
+		fmt.Fprintf(&b, " %d.0", n)
+	}
+	return b.String()[1:]
 }
 
 func near(t *testing.T, what string, got, want float64) {

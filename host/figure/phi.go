@@ -9,14 +9,10 @@ import (
 	"github.com/tenon-ml/tenon/host/report"
 )
 
-// noise is the gap between neighbouring singular values, as a share of the largest, below which the order of the two is noise of the
-// factors' storage: a product of two bf16 factors is known to about 2^-8 of its size (diagnostics A.6).
-const noise = 1.0 / 256
-
 // phiKind is a grid of φ and how it is told about.
 type phiKind struct {
 	grid, id, title, caption string
-	gap, gapWith             string // grids of the gaps of rows and columns, or ""
+	grey, greyWith           string // grids of where the cuts of rows and of columns are noise, or ""
 	rows                     string // grid of the numbers of the rows, or "" where they count from 1
 	random                   string // grid of the same φ with random directions, or ""
 	detail                   bool
@@ -24,25 +20,27 @@ type phiKind struct {
 
 const phiReading = " A cell (i, j) says what share of the smaller of two subspaces lies inside the larger one, when the first i " +
 	"directions of one are held against the first j of the other: 0 none, 1 all of it. Cells with a dot are no more than random " +
-	"directions give (up to three standard deviations above their mean), and a line parts them from the rest. Grey: the factors are " +
-	"not precise enough to say where one direction ends and the next begins."
+	"directions give (up to three standard deviations above their mean), and a line parts them from the rest."
+
+// greyReading is told of figures with a grey cell only.
+const greyReading = " Grey: the factors are not stored precisely enough to say where that direction ends and the next begins."
 
 var phiKinds = []phiKind{
-	{grid: "phi_delta", id: "phi-delta", gap: "gap", gapWith: "gap_with", title: "Shared input directions of ΔW, with %s",
+	{grid: "phi_delta", id: "phi-delta", grey: "grey", greyWith: "grey_with", title: "Shared input directions of ΔW, with %s",
 		caption: "Do both adapters react to the same inputs? φ of the right singular vectors of ΔW; " +
 			"i counts this adapter's directions, j the other's."},
-	{grid: "phi_delta_left", id: "phi-delta-left", gap: "gap", gapWith: "gap_with", detail: true, title: "Shared output directions of ΔW, with %s",
+	{grid: "phi_delta_left", id: "phi-delta-left", grey: "grey", greyWith: "grey_with", detail: true, title: "Shared output directions of ΔW, with %s",
 		caption: "Do both adapters write to the same outputs? φ of the left singular vectors of ΔW; " +
 			"i counts this adapter's directions, j the other's."},
-	{grid: "phi_a", id: "phi-a", gap: "gap_a", gapWith: "gap_a_with", random: "phi_gaussian", detail: true,
+	{grid: "phi_a", id: "phi-a", grey: "grey_a", greyWith: "grey_a_with", random: "phi_gaussian", detail: true,
 		title: "Shared directions of A alone, with %s",
 		caption: "The figure of the LoRA paper, of factor A alone. " +
-			"It counts what both adapters share because they started from the same random numbers."},
-	{grid: "phi_base", id: "phi-base", gapWith: "gap", rows: "phi_base_rows", random: "phi_base_random",
-		title: "ΔW against the base's own directions: inputs",
+			"It also counts what both adapters share if they started from the same random numbers."},
+	{grid: "phi_base", id: "phi-base", greyWith: "grey", rows: "phi_base_rows", random: "phi_base_random",
+		title:   "ΔW against the base's own directions: inputs",
 		caption: "Does the change stay inside what the base already does strongly? φ of the right singular vectors of W (i) and of ΔW (j)."},
-	{grid: "phi_base_left", id: "phi-base-left", gapWith: "gap", rows: "phi_base_rows", detail: true,
-		title: "ΔW against the base's own directions: outputs",
+	{grid: "phi_base_left", id: "phi-base-left", greyWith: "grey", rows: "phi_base_rows", detail: true,
+		title:   "ΔW against the base's own directions: outputs",
 		caption: "φ of the left singular vectors of W (i) and of ΔW (j)."},
 }
 
@@ -67,12 +65,21 @@ func phiFigures(r *report.Report, most int) []Figure {
 			} else {
 				f.phiPanels(r, kind, with, most)
 			}
+			if slices.ContainsFunc(f.Panels, hasGrey) {
+				f.Caption += greyReading
+			}
 			if len(f.Panels) > 0 {
 				figures = append(figures, f)
 			}
 		}
 	}
 	return figures
+}
+
+// hasGrey reports whether a panel shows a grey cell.
+func hasGrey(p Panel) bool {
+	h, ok := p.Plot.(Heatmap)
+	return ok && slices.Contains(h.Unknown, true)
 }
 
 // phiPanels adds the panels of one kind of φ with one adapter, or with the base where with is empty.
@@ -127,7 +134,7 @@ func gridsOf(r *report.Report, name, with string) map[string]report.Grid {
 
 func phiPlot(r *report.Report, kind phiKind, g report.Grid) Heatmap {
 	plot := NewPhi(rowNumbers(r, kind.rows, g), g.Cols, flat(g), dimension(r, kind.grid, g.Target, g.With),
-		cuts(r, kind.gap, g.Target, ""), cuts(r, kind.gapWith, g.Target, gapOwner(kind, g.With)))
+		cuts(r, g.Module, kind.grey, g.Target, ""), cuts(r, g.Module, kind.greyWith, g.Target, greyOwner(kind, g.With)))
 	plot.XLabel, plot.YLabel = "j, directions of the other", "i, of this adapter"
 	if strings.HasPrefix(kind.grid, "phi_base") {
 		plot.XLabel, plot.YLabel = "j, directions of ΔW", "i, directions of W"
@@ -148,9 +155,9 @@ func rowNumbers(r *report.Report, name string, g report.Grid) []int {
 	return numbers
 }
 
-// gapOwner is the adapter under which the gaps of the columns are reported: those of a peer under the peer.
-func gapOwner(kind phiKind, with string) string {
-	if strings.HasSuffix(kind.gapWith, "_with") {
+// greyOwner is the adapter under which the noise of the columns' cuts is reported: that of a peer under the peer.
+func greyOwner(kind phiKind, with string) string {
+	if strings.HasSuffix(kind.greyWith, "_with") {
 		return with
 	}
 	return ""
@@ -200,18 +207,19 @@ func dimension(r *report.Report, grid, target, with string) int {
 	return 0
 }
 
-// cuts tells for each direction whether the cut after it means something; nil where the gaps are not reported.
-func cuts(r *report.Report, grid, target, with string) []bool {
+// cuts tells for each direction whether the cut after it means something; nil where the module that reports φ says nothing of that. A
+// module judges by the dtype of the stored factors, which a figure does not know.
+func cuts(r *report.Report, module, grid, target, with string) []bool {
 	if grid == "" {
 		return nil
 	}
 	for _, g := range r.Grids {
-		if g.Name != grid || g.Target != target || g.With != with || !wellFormed(g) {
+		if g.Module != module || g.Name != grid || g.Target != target || g.With != with || !wellFormed(g) {
 			continue
 		}
 		means := make([]bool, g.Cols)
-		for i, gap := range g.Values[0] {
-			means[i] = float64(gap) >= noise
+		for i, grey := range g.Values[0] {
+			means[i] = grey != 1
 		}
 		return means
 	}

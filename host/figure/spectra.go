@@ -12,7 +12,7 @@ import (
 func spectra(r *report.Report) (Figure, bool) {
 	f := Figure{ID: "spectra", Title: "Over how many directions is the change spread?",
 		Caption: "The singular values of ΔW, largest first, on a logarithmic scale. A line that falls steeply means that few " +
-			"directions do the work and a smaller rank would do; a line that stays level uses all of its rank."}
+			"directions do the work and a smaller rank would hold nearly all of the change; a line that stays level uses all of its rank."}
 	grids := map[string]report.Grid{}
 	var targets []string
 	for _, g := range r.Grids {

@@ -101,13 +101,14 @@ func (in *input) granted(r *run) sandbox.Input {
 func (in *input) remembered(r *run) *sandbox.Bank {
 	names := in.bank.Names()
 	out := &sandbox.Bank{Names: names, Features: make([]sandbox.Matrix, 1+len(in.targets))}
+	left := sandbox.MaxBankValues
 	for i := range out.Features {
 		rows := in.bank.Features(r.module.Manifest.ID, r.module.Manifest.Version, in.target(i-1))
 		m := sandbox.Matrix{Rows: len(names)}
 		for _, row := range rows {
 			m.Cols = max(m.Cols, len(row))
 		}
-		if m.Cols == 0 {
+		if left -= m.Rows * m.Cols; m.Cols == 0 || left < 0 { // what no worker takes is not made; the bank says so when it is opened
 			continue
 		}
 		m.Data = make([]float64, m.Rows*m.Cols)

@@ -25,6 +25,7 @@ const (
 const (
 	metricsPerTarget  = 64
 	findingsPerTarget = 8
+	callsPerTarget    = 20_000 // and adapter; interference reads rows one by one
 )
 
 // limitsFor is what a run may use: what the policy says, and otherwise the defaults, grown with the adapter. The defaults suit a small
@@ -41,6 +42,9 @@ func limitsFor(set abi.Limits, in sandbox.Input, granted []abi.Capability, cost 
 	}
 	if set.GridValues == 0 {
 		limits.GridValues *= adapters
+	}
+	if set.HostCalls == 0 {
+		limits.HostCalls = max(limits.HostCalls, callsPerTarget*int64(len(in.Targets)*adapters))
 	}
 	if set.RunMillis == 0 && len(granted) > 0 {
 		limits.RunMillis += work(in, adapters, cost).Milliseconds()

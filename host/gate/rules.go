@@ -31,7 +31,8 @@ var (
 )
 
 // gateCodes are the gate's own: a finding with one of them means that the answer is not known, so a rule must not use them.
-var gateCodes = []string{string(fault.ModuleFailed), string(fault.PolicyRule), string(fault.PolicyInvalid)}
+var gateCodes = []string{string(fault.ModuleFailed), string(fault.PolicyRule), string(fault.PolicyInvalid), string(fault.ProbeInvalid), string(fault.ProbeFailed),
+	string(fault.ProbeNonFinite)}
 
 // read fills p from the root mapping of a policy file and leaves every problem in d. known are the policies it can extend.
 func (p *Policy) read(d *reader, root *yaml.Node, known map[string]*Policy) {
@@ -108,7 +109,7 @@ func (d *reader) distinct(pointer, key string, items []*yaml.Node) {
 func (d *reader) requirement(node *yaml.Node, pointer string) Requirement {
 	keys := d.Mapping(node, pointer, []string{"id", "sha256", "grant", "base_svd", "params", "limits"})
 	r := Requirement{ID: d.Text(keys["id"], pointer+"/id", maxText)}
-	if !idPattern.MatchString(r.ID) || r.ID == ruleModule { // findings of rules have that module
+	if !idPattern.MatchString(r.ID) || r.ID == ruleModule || r.ID == probeModule { // findings of rules have that module
 		d.Problem(node, pointer+"/id", "the id of a module is lower-case letters, digits and hyphens, and not %q", r.ID)
 	}
 	if n := keys["sha256"]; n != nil {

@@ -95,10 +95,14 @@ func (c *Completion) expect() string {
 	return strings.TrimSpace(c.Equals)
 }
 
-// nonFinite is the refusal of a model whose predictions are not finite, or nil.
+// nonFinite is the refusal of a model whose predictions are not finite, or nil; and of a base whose are not.
 func nonFinite(p *report.Probe, diverged []bool) error {
 	var where []string
 	for _, t := range p.Texts {
+		if v := float64(t.NLLBase); math.IsNaN(v) || math.IsInf(v, 0) {
+			return fault.New(fault.ProbeFailed, "the base's own predictions are not finite on text %s, so there is nothing to compare with", t.ID).
+				Fix("check the base; or take this text out of the probe file")
+		}
 		if v := float64(t.NLLMerged); math.IsNaN(v) || math.IsInf(v, 0) {
 			where = append(where, t.ID)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -69,77 +70,65 @@ func effect(r *Report) string {
 	case applied == 0:
 		return "no: none of its tensors reaches the base"
 	}
-	ratios, _, _ := measured(r.Metrics, "norm_ratio", "")
-	if len(ratios) == 0 {
+	if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == "AD_NO_EFFECT" }) {
+		return "no: every change is zero, or lost when the merged weight is rounded"
+	}
+	ratios, infinite, same := changes(r.Metrics)
+	switch n := len(ratios) + len(infinite); {
+	case n+same == 0:
 		return fmt.Sprintf("%d of %s reach the base", applied, plural(total, "tensor"))
-	}
-	if ratios[len(ratios)-1] == 0 {
+	case n == 0:
 		return "no: every change is zero"
+	default:
+		text := "it changes " + plural(n, "weight")
+		if same > 0 {
+			text += fmt.Sprintf(" and leaves %d as they are", same)
+		}
+		if len(ratios) > 0 {
+			text += fmt.Sprintf("; a change is typically %s as large as its weight", percent(median(ratios)))
+		}
+		return text
 	}
-	return fmt.Sprintf("it changes %s; a change is typically %s as large as its weight", plural(len(ratios), "weight"), percent(median(ratios)))
+}
+
+// changes are the sizes of the changes beside those of their weights: the finite ones, ascending and without zeros, the weights that are all
+// zeros in the base, so that any change of theirs is infinite, and how many weights no change reaches.
+func changes(metrics []Metric) (ratios []float64, infinite []string, same int) {
+	all, _, _ := measured(metrics, "norm_ratio", "")
+	for _, m := range metrics {
+		if m.Name == "norm_ratio" && m.With == "" && m.Target != "" && math.IsInf(float64(m.Value), 1) {
+			infinite = append(infinite, Escape(m.Target))
+		}
+	}
+	for same < len(all) && all[same] == 0 {
+		same++
+	}
+	return all[same:], infinite, same
 }
 
 func strength(r *Report) string {
-	ratios, _, most := measured(r.Metrics, "norm_ratio", "")
-	if len(ratios) == 0 || ratios[len(ratios)-1] == 0 {
-		return ""
+	ratios, infinite, _ := changes(r.Metrics)
+	_, _, most := measured(r.Metrics, "norm_ratio", "")
+	finite := ""
+	if len(ratios) > 0 {
+		finite = fmt.Sprintf("the largest change is %s of the weight it changes, in %s", percent(ratios[len(ratios)-1]), most)
 	}
-	return fmt.Sprintf("the largest change is %s of the weight it changes, in %s", percent(ratios[len(ratios)-1]), most)
+	switch n := len(infinite); {
+	case n == 0:
+		return finite
+	case finite == "":
+		return fmt.Sprintf("it is all there is in %s, which the base has all zeros", someOf(infinite))
+	default:
+		return fmt.Sprintf("it is all there is in %s, which the base has all zeros; elsewhere %s", someOf(infinite), finite)
+	}
 }
 
-func clash(r *Report) string {
-	if r.Coverage.Applied+r.Coverage.Replaced == 0 {
-		return ""
+// someOf is the first of some names, and how many more there are.
+func someOf(names []string) string {
+	if len(names) == 1 {
+		return names[0]
 	}
-	if len(r.Peers) == 0 {
-		return "not known: it was compared with no other adapter"
-	}
-	labels := PeerLabels(r.Peers)
-	best, name := 0.0, ""
-	for _, peer := range r.Peers {
-		cosine, ok := overall(r.Metrics, "cosine", peer.Digest)
-		if cosines, _, _ := measured(r.Metrics, "cosine", peer.Digest); !ok && len(cosines) > 0 {
-			cosine, ok = median(cosines), true
-		}
-		if ok && (name == "" || math.Abs(cosine) > math.Abs(best)) {
-			best, name = cosine, labels[peer.Digest]
-		}
-	}
-	if name == "" {
-		return "nothing was measured against " + plural(len(r.Peers), "other adapter")
-	}
-	way := "in unrelated directions"
-	switch {
-	case best > 0.05:
-		way = "in part the same way"
-	case best < -0.05:
-		way = "in part against it"
-	}
-	closest := "compared with " + name
-	if len(r.Peers) > 1 {
-		closest = fmt.Sprintf("of %s the closest is %s", plural(len(r.Peers), "adapter"), name)
-	}
-	return fmt.Sprintf("%s: the two pull %s (cosine %s; 1 is the same, 0 unrelated, -1 opposite)", closest, way, decimals(2)(best))
-}
-
-func damage(r *Report) string {
-	i := slices.IndexFunc(r.Modules, func(m Module) bool { return m.ID == "hygiene" })
-	if i < 0 {
-		return ""
-	}
-	if r.Modules[i].Status != "ok" {
-		return "not known: the diagnostic that looks for damage did not run to its end"
-	}
-	var found []Finding
-	for _, f := range r.Findings {
-		if f.Module == "hygiene" && f.Severity != Info {
-			found = append(found, f)
-		}
-	}
-	if len(found) > 0 {
-		return "something is wrong with its values: " + counts(found) + ", see above"
-	}
-	return "no damage was found in its values"
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
 func survival(r *Report) string {
@@ -164,8 +153,14 @@ func likeness(r *Report) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("adapters like those of your bank look at least as unusual %s of the time (p %s); that is no verdict on safety",
-		percent(p), digits(p, 3))
+	bank := "those"
+	if n, ok := overall(r.Metrics, "bank_adapters", ""); ok {
+		bank = "the " + digits(n, 6)
+	} else if r.Bank != nil {
+		bank = "the " + strconv.Itoa(r.Bank.Adapters)
+	}
+	return fmt.Sprintf("adapters like %s of your bank look at least as unusual %s of the time (p %s); that is no verdict on safety",
+		bank, percent(p), digits(p, 3))
 }
 
 func speech(r *Report) string {

@@ -107,7 +107,8 @@ func fullReport() *Report {
 		m.Module, m.With = "interference", digest("e")
 		r.Metrics = append(r.Metrics, m)
 	}
-	r.Metrics = append(r.Metrics, Metric{Module: "anomaly", Name: "anomaly_p", Value: 0.385}, Metric{Module: "probe", Name: "nll_change", Value: -3.535})
+	r.Metrics = append(r.Metrics, Metric{Module: "anomaly", Name: "anomaly_p", Value: 0.385}, Metric{Module: "anomaly", Name: "bank_adapters", Value: 64},
+		Metric{Module: "probe", Name: "nll_change", Value: -3.535})
 	return r
 }
 
@@ -118,19 +119,19 @@ func addDetails(r *Report, layer int, target string) {
 		{Module: "merge-loss", Name: "merge_relerr", Value: Number(0.01 + step/200)}, {Module: "merge-loss", Name: "merge_gain_nf4", Value: Number(0.98 - step/10)},
 		{Module: "merge-loss", Name: "merge_gain_q8_0", Value: Number(0.999 - step/100)},
 		{Module: "base-overlap", Name: "phi_base_11_null", Value: 1.0 / 64}, {Module: "base-overlap", Name: "phi_base_top", Value: Number(0.1 + step/50)},
-		{Module: "base-overlap", Name: "phi_base_top_null", Value: 0.1}, {Module: "base-overlap", Name: "phi_base_top_z", Value: Number(step)},
+		{Module: "base-overlap", Name: "phi_base_rank", Value: 6}, {Module: "base-overlap", Name: "phi_base_top_null", Value: 0.1}, {Module: "base-overlap", Name: "phi_base_top_z", Value: Number(step)},
 		{Module: "outliers", Name: "outlier_z", Value: Number(step - 2.5)}, {Module: "similarity", Name: "phi_delta_11_null", With: digest("e"), Value: 1.0 / 64},
 		{Module: "similarity", Name: "phi_delta_full_null", With: digest("e"), Value: 0.15}} {
 		m.Target = target
 		r.Metrics = append(r.Metrics, m)
 	}
-	singular, gap := make([]Number, 16), make([]Number, 16)
+	singular, grey := make([]Number, 16), make([]Number, 16)
 	for i := range singular {
-		singular[i], gap[i] = Number(math.Exp(-float64(i)*0.3-step/4)), 0.1
+		singular[i] = Number(math.Exp(-float64(i)*0.3 - step/4))
 	}
-	gap[11] = 0.001
+	grey[11] = 1
 	r.Grids = append(r.Grids, Grid{Module: "spectrum", Target: target, Name: "singular_values", Rows: 1, Cols: 16, Values: [][]Number{singular}},
-		Grid{Module: "similarity", Target: target, Name: "gap", Rows: 1, Cols: 16, Values: [][]Number{gap}},
+		Grid{Module: "similarity", Target: target, Name: "grey", Rows: 1, Cols: 16, Values: [][]Number{grey}},
 		Grid{Module: "similarity", Target: target, Name: "phi_delta", With: digest("e"), Rows: 16, Cols: 8, Values: phiValues(16, 8, step)},
 		Grid{Module: "base-overlap", Target: target, Name: "phi_base_rows", Rows: 1, Cols: 3, Values: [][]Number{{1, 4, 6}}},
 		Grid{Module: "base-overlap", Target: target, Name: "phi_base", Rows: 3, Cols: 16, Values: phiValues(3, 16, step)})

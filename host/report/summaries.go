@@ -1,6 +1,9 @@
 package report
 
-import "slices"
+import (
+	"math"
+	"slices"
+)
 
 // summary is a table that sums up metrics over many weights: a row for each kind of weight or for each adapter compared with.
 type summary struct {
@@ -38,8 +41,8 @@ func summaries(r *Report) []summary {
 			foot: "gain is how much of ΔW is still there after rounding W + ΔW, 1 being all of it; lost is the share of entries that do not " +
 				"change; error is what rounding adds, beside ‖ΔW‖; the other columns are the gain if the merged weight were stored so"},
 		{title: "Overlap with the base by kind of weight", note: overLayers, first: "targets", rows: groupTargets,
-			foot: "φ of ΔW's first four directions and the top tenth of W's, on the side of the inputs and of the outputs; random is what " +
-				"directions without meaning would give, z counts standard deviations above it",
+			foot: "φ of ΔW's first four directions and W's " + baseDirections(r.Metrics, "phi_base_rank") + "strongest, on the side of the inputs " +
+				"and of the outputs; random is what directions without meaning would give, z counts standard deviations above it",
 			columns: []column{
 				{header: "inputs", metric: "phi_base_top", number: share, ranged: true},
 				{header: "random", metric: "phi_base_top_null", number: share},
@@ -49,15 +52,16 @@ func summaries(r *Report) []summary {
 				{header: "z", metric: "phi_base_left_top_z", number: tenths},
 			}},
 		{title: "New directions by kind of weight", note: overLayers, first: "targets", rows: groupTargets,
-			foot: "of the strongest directions of the merged weight, how many are like none of the base's, and their share of the energy; margin is " +
-				"the largest singular value of ΔW beside that of W. It tells size, not harm",
+			foot: "of the strongest directions of the merged weight, " + newDirections(r.Metrics) + "; margin is the largest singular value of ΔW " +
+				"beside that of W. It tells size, not harm",
 			columns: []column{
 				{header: "new", metric: "intruders", number: whole},
 				{header: "energy", metric: "intruder_energy_share", number: share, ranged: true},
 				{header: "margin", metric: "spike_margin", ranged: true},
 			}},
 		{title: "Outliers by kind of weight", note: overLayers, first: "targets", rows: groupTargets,
-			foot:    "z is how far a layer's size of change lies from the other layers' (modified z); beyond 3.5 either way is far",
+			foot: "z is how far a layer's size of change lies from the other layers' (modified z); beyond 3.5 either way is far, and of harmless kinds " +
+				"9–21 % have a layer there, by their number of layers",
 			columns: []column{{header: "z", metric: "outlier_z", number: tenths, ranged: true}}},
 		{title: "Similarity to other adapters", note: "median over shared targets (least–most)", first: "with", rows: groupPeers,
 			foot: "φ is the share of one subspace that lies in the other, of the first direction and of all; z counts standard deviations above chance",
@@ -94,6 +98,50 @@ func mergeColumns(metrics []Metric) []column {
 		columns = append(columns, column{header: shorten(Escape(format), 8), metric: "merge_gain_" + format, number: share})
 	}
 	return columns
+}
+
+// baseDirections is how many of the base's directions a metric counts, "20 " or "10 to 20 ", and "" where it is not reported.
+func baseDirections(metrics []Metric, name string) string {
+	counts, _, _ := measured(metrics, name, "")
+	switch {
+	case len(counts) == 0:
+		return ""
+	case counts[0] == counts[len(counts)-1]:
+		return digits(counts[0], 6) + " "
+	}
+	return digits(counts[0], 6) + " to " + digits(counts[len(counts)-1], 6) + " "
+}
+
+// newDirections says what the count of new directions means. Where fewer of the base's directions were looked at than there are, one that was
+// left out could be like a direction that counts as new, so it is at most as many; and so it is where nobody can tell how many there are.
+func newDirections(metrics []Metric) string {
+	known, smaller := baseDirections(metrics, "intruders_base_rank"), smallerDimensions(metrics)
+	for _, m := range metrics {
+		if size, ok := smaller[m.Target]; m.Name == "intruders_base_rank" && m.Target != "" && !(ok && float64(m.Value) >= size) {
+			return "at most how many are like none of the base's, and at most their share of the energy: they were held against the base's " + known +
+				"strongest, and not everywhere against all"
+		}
+	}
+	return "how many are like none of the base's " + known + "directions, and their share of the energy"
+}
+
+// smallerDimensions are those of weights, told by what chance gives two single directions on the side of the inputs and of the outputs, 1/d.
+// A weight of which that is not reported has none.
+func smallerDimensions(metrics []Metric) map[string]float64 {
+	inputs, smaller := map[string]float64{}, map[string]float64{}
+	for _, side := range [][]string{{"phi_base_11_null", "phi_delta_11_null"}, {"phi_base_left_11_null", "phi_delta_left_11_null"}} {
+		for _, m := range metrics {
+			if !slices.Contains(side, m.Name) {
+				continue
+			}
+			if d := math.Round(1 / float64(m.Value)); side[0] == "phi_base_11_null" {
+				inputs[m.Target] = d
+			} else if other, ok := inputs[m.Target]; ok {
+				smaller[m.Target] = min(d, other)
+			}
+		}
+	}
+	return smaller
 }
 
 // filled are the columns that some group has a value for.

@@ -1,7 +1,12 @@
 package tensor
 
 import (
+	"encoding/json"
 	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -43,6 +48,38 @@ func TestHalfPrecisionRoundsOnce(t *testing.T) {
 		}
 		if got, want := F32ToF16(single), nearest(float64(single), F16ToF32, 0x7bff); got != want && !math.IsInf(float64(single), 0) {
 			t.Errorf("F32ToF16(%g) = %#04x, want %#04x", single, got, want)
+		}
+	}
+}
+
+// One rounding of an f64 is what numpy and torch agree on: golden_diag.json beside the repository.
+func TestBF16Reference(t *testing.T) {
+	file := filepath.Join("..", "..", "..", "shared", "reference", "golden_diag.json")
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		t.Skipf("skipped: no reference values: %v", err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct {
+		Cases [][2]json.RawMessage `json:"bf16"`
+	}
+	quoted := strings.NewReplacer("-Infinity", `"-Infinity"`, "Infinity", `"Infinity"`, "NaN", `"NaN"`) // Python writes them bare
+	if err := json.Unmarshal([]byte(quoted.Replace(string(text))), &golden); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if len(golden.Cases) == 0 {
+		t.Fatalf("%s has no values of bf16", file)
+	}
+	for _, c := range golden.Cases {
+		var pair [2]float64
+		for i, raw := range c {
+			if pair[i], err = strconv.ParseFloat(strings.Trim(string(raw), `"`), 64); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+		if got := float64(BF16ToF32(F64ToBF16(pair[0]))); got != pair[1] {
+			t.Errorf("%g rounds to %g, want %g", pair[0], got, pair[1])
 		}
 	}
 }

@@ -34,7 +34,7 @@ func Diagnose(run *diag.Run) error {
 }
 
 // measure reports Table 7 for one weight, with k the numerical rank of delta W, and U, V its singular vectors (diagnostics A.4). A number
-// that does not exist is left out, except for norm_ratio: the policy's own rule asks for it.
+// that does not exist is left out.
 func measure(target diag.Target, base diag.Tensor, granted bool, samples int) error {
 	delta, err := target.DeltaSVD()
 	if errors.Is(err, abi.Numeric) {
@@ -71,7 +71,11 @@ func withoutDirections(target diag.Target, base diag.Tensor) error {
 		return err
 	}
 	if reportNorms(target, stats, nil) {
-		undefined(target, diag.Info, "delta W is zero, so it has no directions to amplify", "see the findings of hygiene for this weight", 0)
+		message := "delta W is zero, so it has no directions to amplify"
+		if stats.SumSquares == 0 {
+			message += ", and W is zero too, so there is no ratio of the two"
+		}
+		undefined(target, diag.Info, message, "see the findings of hygiene for this weight", 0)
 	}
 	return nil
 }
@@ -86,7 +90,9 @@ func reportNorms(target diag.Target, stats abi.Stats, s []float64) bool {
 	target.Metric("rank", float64(len(s)))
 	target.Metric("delta_norm", deltaNorm)
 	target.Metric("base_norm", baseNorm)
-	target.Metric("norm_ratio", deltaNorm/baseNorm)
+	if ratio := deltaNorm / baseNorm; !math.IsNaN(ratio) {
+		target.Metric("norm_ratio", ratio)
+	}
 	return true
 }
 

@@ -28,9 +28,10 @@ func TestByHand(t *testing.T) {
 		Name: "w", Scale: 3, A: diagtest.Rows([]float64{1, 0}), B: diagtest.Rows([]float64{1}, []float64{0}, []float64{0}),
 		Base: diagtest.Rows([]float64{2, 0}, []float64{0, 1}, []float64{0, 0}),
 	}
-	zeroB, zeroW, nanW, nanA, twice := first, first, first, first, first
+	zeroB, zeroW, zeroBoth, nanW, nanA, twice := first, first, first, first, first, first
 	zeroB.B = diagtest.Zeros(3, 1)
 	zeroW.Base = diagtest.Zeros(3, 2)
+	zeroBoth.B, zeroBoth.Base = zeroB.B, zeroW.Base
 	nanW.Base = diagtest.Rows([]float64{2, math.NaN()}, []float64{0, 1}, []float64{0, 0})
 	nanA.A = diagtest.Rows([]float64{1, math.NaN()})
 	twice.A = diagtest.Rows([]float64{1, 0}, []float64{1, 0})
@@ -65,6 +66,7 @@ func TestByHand(t *testing.T) {
 			"rank": 1, "delta_norm": 3, "base_norm": 0, "norm_ratio": math.Inf(1), "projection_norm": 0, "projection_norm_random": 0,
 			"projection_norm_base": 0,
 		}, []string{"AMPLIFICATION_UNDEFINED w"}},
+		{"delta and base zero", zeroBoth, map[string]float64{"rank": 0, "delta_norm": 0, "base_norm": 0}, []string{"AMPLIFICATION_UNDEFINED w"}},
 		{"base not finite", nanW, nil, []string{"AMPLIFICATION_UNDEFINED w"}},
 		{"factor not finite", nanA, nil, []string{"AMPLIFICATION_UNDEFINED w"}},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/layers"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/places"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/spread"
 )
 
@@ -44,12 +45,14 @@ func Diagnose(run *diag.Run) error {
 	}
 	entries := run.Param("kurtosis_entries")
 	var subjects []subject
+	var without places.Places
 	for _, target := range run.Targets() {
 		own, ok, err := measure(target, entries)
 		if err != nil {
 			return err
 		}
 		if !ok {
+			without.Add(target.Name)
 			continue
 		}
 		target.Grid("features", 1, features, own[:])
@@ -61,7 +64,7 @@ func Diagnose(run *diag.Run) error {
 		}
 		subjects = append(subjects, s)
 	}
-	return judge(run, subjects, others(run, names))
+	return judge(run, subjects, without, others(run, names))
 }
 
 // measure gives the features of one delta W; false where it is zero or not finite, or all its entries are equal.

@@ -165,6 +165,8 @@ func TestAgainstABank(t *testing.T) {
 	for i := range zero {
 		zero[i].Scale = 0
 	}
+	partly := slices.Clone(strong)
+	partly[1].Scale, partly[2].Scale = 0, math.NaN()
 	elsewhere := []diagtest.Target{own[0]}
 	elsewhere[0].Name = "layers.0.v.weight"
 	small := &diagtest.Bank{Names: bank.Names[:3], Targets: maps.Clone(bank.Targets)}
@@ -183,6 +185,8 @@ func TestAgainstABank(t *testing.T) {
 	}{
 		{"ordinary", own, bank, "", -2, 60, nil, ""},
 		{"scale times hundred", strong, bank, "", 1. / 61, 60, []string{"UNLIKE_BANK"}, "unlike the 60 adapters of your bank that change the same weights: none of them"},
+		{"two weights without features", partly, bank, "", 1. / 61, 60, []string{"ANOMALY_PARTIAL", "UNLIKE_BANK"},
+			"compared without 2 of its 4 weights (layers.1.q.weight is one)"},
 		{"a small bank", strong, small, "", 1. / 4, 3, []string{"BANK_SMALL"}, "your bank has 3 adapters to compare with, so p cannot be below 0.25"},
 		{"an empty bank", own, empty, "", -1, -1, []string{"ANOMALY_UNDEFINED"}, "no other adapter"},
 		{"other weights", elsewhere, bank, "", -1, 0, []string{"ANOMALY_UNDEFINED"}, "none of the 60 adapters"},

@@ -6,12 +6,15 @@ import (
 
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/layers"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/places"
 )
 
 const notAVerdict = "this is no verdict on its safety: look at how it was made and at its outputs"
 
-// judge holds the adapter against those of the bank, given by position, that adapt all of its weights.
-func judge(run *diag.Run, subjects []subject, bank []int) error {
+// judge holds the adapter against those of the bank, given by position, that have features for all of the weights for which it has some
+// itself. An adapter of the bank that lacks one is left out; this one is not, because what is checked could then escape the check by a
+// single weight of zeros, but the report says which weights nobody looked at.
+func judge(run *diag.Run, subjects []subject, without places.Places, bank []int) error {
 	if len(subjects) == 0 {
 		undefined(run, "no weight changes in a way that has features", "see the findings of hygiene")
 		return nil
@@ -37,6 +40,10 @@ func judge(run *diag.Run, subjects []subject, bank []int) error {
 		undefined(run, "none of the "+strconv.Itoa(len(bank))+" adapters of your bank changes all of the weights that this one changes",
 			"add adapters with the same target_modules with `tenon bank add`")
 		return nil
+	}
+	if without.Count > 0 {
+		run.Finding(diag.Info, "ANOMALY_PARTIAL", "it was compared without "+without.Of(len(run.Targets()), "its ", "weights")+
+			", whose change is zero or not finite and has no features", "see the findings of hygiene for these weights", float64(without.Count), 0)
 	}
 	all, z := scores(kinds, adapters)
 	p := conformal(all)

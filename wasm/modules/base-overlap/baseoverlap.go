@@ -10,6 +10,7 @@ import (
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/basevectors"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/gaps"
 )
 
 // settings are the operator's.
@@ -86,7 +87,7 @@ func measure(target diag.Target, set settings, sum *tally) error {
 		return err
 	}
 	defer base.Drop()
-	rank := numericalRank(base.S, max(target.In, target.Out))
+	rank := basevectors.Rank(base.S, max(target.In, target.Out))
 	if rank == 0 {
 		undefined(target, diag.Info, "the base weight is all zeros, so it has no directions",
 			"check that this weight of the base is meant to be zero")
@@ -106,38 +107,36 @@ func measure(target diag.Target, set settings, sum *tally) error {
 		sum.repeated++
 		sum.most = max(sum.most, most)
 	}
-	reportGaps(target, delta.S, set.gridRank)
+	if err := reportGaps(target, delta.S, set.gridRank); err != nil {
+		return err
+	}
 	return compareRandom(target, set, base, rank, len(delta.S))
 }
 
-// reportGaps reports how far each singular value of delta W is from the next, beside the first: where that is below the noise of the stored
-// factors, the cut after the direction is arbitrary, and φ there means nothing (diagnostics A.6).
-func reportGaps(target diag.Target, s []float64, limit int) {
-	gaps := make([]float64, min(len(s), limit))
-	for i := range gaps {
-		gaps[i] = s[i] / s[0]
-		if i+1 < len(s) {
-			gaps[i] = (s[i] - s[i+1]) / s[0]
-		}
+// reportGaps reports how far each singular value of delta W is from the next, beside the first, and which of these gaps are below the noise
+// of the stored factors: the cut after such a direction is arbitrary, φ there means nothing, and a figure greys it (diagnostics A.6).
+func reportGaps(target diag.Target, s []float64, limit int) error {
+	k := min(len(s), limit)
+	if k < 1 {
+		return nil
 	}
-	if len(gaps) > 0 {
-		target.Grid("gap", 1, len(gaps), gaps)
+	a, err := target.A().Stats()
+	if err != nil {
+		return err
 	}
+	b, err := target.B().Stats()
+	if err != nil {
+		return err
+	}
+	noise := gaps.Noise(target, math.Sqrt(a.SumSquares), math.Sqrt(b.SumSquares))
+	target.Grid("gap", 1, k, gaps.Of(s)[:k])
+	target.Grid("grey", 1, k, gaps.Grey(s, noise)[:k])
+	return nil
 }
 
 // topCount is share of n directions, rounded up; what a decimal share misses by in binary does not count.
 func topCount(share float64, n int) int {
 	return int(min(max(math.Ceil(share*float64(n)-1e-9), 1), float64(n)))
-}
-
-// numericalRank is how many of W's singular values are not rounding: the directions of the rest are arbitrary.
-func numericalRank(s []float64, size int) int {
-	for i, value := range s {
-		if value <= s[0]*float64(size)*0x1p-52 {
-			return i
-		}
-	}
-	return len(s)
 }
 
 func undefined(target diag.Target, severity abi.Severity, message, hint string) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag/diagtest"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/phi"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/reference"
@@ -88,6 +89,23 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// The columns that mean nothing are those whose gap the dtype of the factors cannot tell from none.
+func TestGreyColumns(t *testing.T) {
+	target := diagtest.Target{
+		Name: "w", Scale: 1, A: diagtest.Rows([]float64{1, 0, 0}, []float64{0, 0.999, 0}),
+		B: diagtest.Rows([]float64{1, 0}, []float64{0, 1}, []float64{0, 0}), Base: diagtest.Rows([]float64{3, 0, 0}, []float64{0, 2, 0}, []float64{0, 0, 1}),
+	}
+	for dtype, want := range map[abi.DType]float64{abi.DTypeBF16: 1, abi.DTypeF16: 0, abi.DTypeF32: 0} {
+		target.FactorDType = dtype
+		if grid, ok := run(t, target, nil).Grid("w", "", "grey"); !ok || !slices.Equal(grid.Values, []float64{want, 0}) {
+			t.Errorf("grey of dtype %d is %v, %t, want %g, 0", dtype, grid.Values, ok, want)
+		}
+		if grid, ok := run(t, target, map[string]float64{"grid_rank": 1}).Grid("w", "", "grey"); !ok || grid.Cols != 1 {
+			t.Errorf("grey is %v, %t, want as many columns as the grids", grid, ok)
+		}
+	}
+}
+
 func TestWithoutBase(t *testing.T) {
 	report := run(t, diagtest.Target{Name: "w", Scale: 1, A: diagtest.Rows([]float64{1, 2}), B: diagtest.Rows([]float64{1}, []float64{0})}, nil)
 	if codes := report.Codes(); !slices.Equal(codes, []string{"BASE_OVERLAP_UNDEFINED"}) || len(report.Metrics) > 0 {
@@ -102,7 +120,7 @@ func TestMetamorphic(t *testing.T) {
 		Name: "w", Scale: 0.5, A: diagtest.Filled(3, 16, stream.Normals), B: diagtest.Filled(22, 3, stream.Normals),
 		Base: diagtest.Filled(22, 16, stream.Normals),
 	}}, map[string]float64{"share": 0.5})
-	if report := diagtest.MustRun(t, adapter, Diagnose); len(report.Metrics) != 19 || len(report.Grids) != 5 {
+	if report := diagtest.MustRun(t, adapter, Diagnose); len(report.Metrics) != 19 || len(report.Grids) != 6 {
 		t.Fatalf("metrics %v, grids %v", report.Metrics, report.Grids)
 	}
 	same := diagtest.Comparison{Relative: 1e-9, Absolute: 1e-9}

@@ -23,16 +23,17 @@ type bankSearch struct {
 type entry struct {
 	name     string
 	distance int
+	size     float64 // about how many times as large as the entry's change this one's is
 }
 
-func (b *bankSearch) add(name string, distance int) {
+func (b *bankSearch) add(name string, distance int, size float64) {
 	b.compared++
 	b.nearest = min(b.nearest, distance)
 	if distance <= b.maxDistance {
-		b.same = append(b.same, entry{name, distance})
+		b.same = append(b.same, entry{name, distance, size})
 	}
 	if features-distance <= b.maxDistance {
-		b.opposite = append(b.opposite, entry{name, features - distance})
+		b.opposite = append(b.opposite, entry{name, features - distance, size})
 	}
 }
 
@@ -48,7 +49,8 @@ func (b *bankSearch) report(run *diag.Run) {
 	more := closest(&b.same)
 	for _, e := range b.same {
 		cosine, _ := estimate(e.distance)
-		run.Finding(diag.Info, "DUPLICATE", "it makes nearly the same change as "+e.name+" of the bank ("+estimated(e.distance)+")",
+		run.Finding(diag.Info, "DUPLICATE", "it makes a change in nearly the same direction as "+e.name+" of the bank, about "+times(e.size)+" ("+
+			estimated(e.distance)+")",
 			"compare the two to be sure; if this is the same adapter again, serve the one there is", cosine, limit)
 	}
 	if more > 0 {
@@ -59,7 +61,8 @@ func (b *bankSearch) report(run *diag.Run) {
 	for _, e := range b.opposite {
 		distance := features - e.distance
 		cosine, _ := estimate(distance)
-		run.Finding(diag.Info, "OPPOSITE", "it makes nearly the opposite change of "+e.name+" of the bank ("+estimated(distance)+")",
+		run.Finding(diag.Info, "OPPOSITE", "it makes a change in nearly the opposite direction of "+e.name+" of the bank, about "+times(e.size)+" ("+
+			estimated(distance)+")",
 			"check the sign of the scale, unless it is meant to take the other one back", cosine, -limit)
 	}
 }

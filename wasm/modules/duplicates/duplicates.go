@@ -122,7 +122,7 @@ func (d *diagnosis) compareBank(own signature) error {
 		if hex(name) == hex(self) || d.named[hex(name)] || !theirs.finite() || theirs.zero() {
 			continue
 		}
-		b.add(name, own.distance(theirs.signature()))
+		b.add(name, own.distance(theirs.signature()), d.own.norm()/theirs.norm())
 	}
 	b.report(d.run)
 	return nil

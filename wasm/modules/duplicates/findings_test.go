@@ -43,9 +43,11 @@ func TestPeers(t *testing.T) {
 		says   string
 		silent bool // nothing is compared
 	}{
-		{"copy", changed(own, 3), []string{"NEAR_DUPLICATE"}, 1, "over the 6 weights that both adapt)", false},
-		{"copy of a part", own[4:], []string{"NEAR_DUPLICATE"}, 1, "over the 2 weights that both adapt, of the 6 that this one adapts)", false},
-		{"opposite", changed(own, -0.5), []string{"OPPOSITE"}, -1, "undoes the change of sha256:beef", false},
+		{"copy", changed(own, 3), []string{"NEAR_DUPLICATE"}, 1,
+			"it makes a change in the same direction as sha256:beef, 0.33 times as large (cosine 1.0000 over the 6 weights that both adapt)", false},
+		{"copy of the same size", own, []string{"NEAR_DUPLICATE"}, 1, "same direction as sha256:beef, as large (cosine", false},
+		{"copy of a part", own[4:], []string{"NEAR_DUPLICATE"}, 1, "over the 2 weights that both adapt; 4 more only this one adapts)", false},
+		{"opposite", changed(own, -0.5), []string{"OPPOSITE"}, -1, "in the opposite direction of sha256:beef, 2 times as large", false},
 		{"unrelated", adapter("other"), nil, 0, "", false},
 		{"half of it", half, nil, 0, "", false},
 		{"broken in one weight", broken, []string{"DUPLICATES_UNDEFINED", "NEAR_DUPLICATE"}, 1, "not finite in 1 of 6 weights (2 is one)", false},
@@ -64,6 +66,9 @@ func TestPeers(t *testing.T) {
 			exact, ok := report.Metric("", "sha256:beef", "cosine_total")
 			if ok != (test.exact != 0) || ok && math.Abs(exact-test.exact) > 1e-9 {
 				t.Errorf("cosine_total is %g, %t, want %g", exact, ok, test.exact)
+			}
+			if size, ok := report.Metric("", "sha256:beef", "size_ratio"); ok != (test.exact != 0) || test.name == "copy" && math.Abs(size-1./3) > 1e-9 {
+				t.Errorf("size_ratio is %g, %t", size, ok)
 			}
 			if _, ok := report.Metric("", "sha256:beef", "sketch_distance"); ok == test.silent {
 				t.Errorf("sketch_distance is given: %t", ok)
@@ -145,8 +150,8 @@ func TestBank(t *testing.T) {
 		within   float64
 	}{
 		{"a copy and others", bank(other[:], same[:], nan, make([]float64, features), close[:]), "", []string{"DUPLICATE", "DUPLICATE"},
-			"same change as ab1 of the bank (estimated cosine 1.00", 3, 0, 0},
-		{"opposite", bank(opposite[:]), "", []string{"OPPOSITE"}, "opposite change of ab0 of the bank (estimated cosine -1.00", 1, 256, 0},
+			"in nearly the same direction as ab1 of the bank, about as large (estimated cosine 1.00", 3, 0, 0},
+		{"opposite", bank(opposite[:]), "", []string{"OPPOSITE"}, "in nearly the opposite direction of ab0 of the bank, about 0.5 times as large (estimated cosine -1.00", 1, 256, 0},
 		{"itself", bank(same[:]), "sha256:ab0", nil, "", 0, absent, 0},
 		{"unrelated", bank(other[:]), "", nil, "", 1, 128, 50},
 		{"empty", bank(), "", nil, "", absent, absent, 0},

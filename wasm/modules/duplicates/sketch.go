@@ -26,6 +26,15 @@ func (s *sketch) add(t sketch) {
 // zero tells whether it is that of a change of nothing.
 func (s *sketch) zero() bool { return *s == sketch{} }
 
+// norm estimates the Frobenius norm of the change, but for a factor that all sketches share.
+func (s *sketch) norm() float64 {
+	var norm float64
+	for _, value := range s {
+		norm = math.Hypot(norm, value)
+	}
+	return norm
+}
+
 func (s *sketch) finite() bool {
 	for _, value := range s {
 		if value-value != 0 {

@@ -130,7 +130,7 @@ func (s *survey) report(run *diag.Run) error {
 // subnormalNoise is the relative error that storing a factor in BF16 makes: what subnormal values could lose below it is not worth a word.
 const subnormalNoise = 0x1p-9
 
-// reportSubnormal is a warning where most of a factor has left the range of its dtype.
+// reportSubnormal is a warning where most of a factor has left the range of its dtype. Most is more than half: ours, not from a null.
 func (s *survey) reportSubnormal(run *diag.Run) {
 	if s.lost.of < subnormalNoise {
 		return

@@ -82,6 +82,6 @@ func (u *untouched) report(run *diag.Run) {
 		return
 	}
 	run.Finding(diag.Info, "AD_UNTOUCHED_A", "factor A of all "+strconv.Itoa(u.weights)+" weights that change cannot be told from its "+law+
-		" initialization: only B was trained", "nothing to do if A was frozen on purpose; otherwise check that the optimizer was given A and the "+
+		" initialization: it is as if only B was trained", "nothing to do if A was frozen on purpose; otherwise check that the optimizer was given A and the "+
 		"learning rate was not far too small", float64(u.weights), 0)
 }

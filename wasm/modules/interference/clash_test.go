@@ -88,6 +88,31 @@ func TestClash(t *testing.T) {
 	}
 }
 
+// Where the rank is as large as a side of the weight, every overlap there is 1 and has no z; a change and its opposite clash all the same.
+// Where that is so of both sides, only the cosine can tell a clash.
+func TestClashOfFullRank(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		out, in int
+		opposed bool
+		clashes float64
+	}{{"opposed, outputs whole", 6, 40, true, 8}, {"opposed, inputs whole", 40, 6, true, 8}, {"opposed, both whole", 6, 6, true, 8},
+		{"independent, outputs whole", 6, 40, false, 0}, {"independent, both whole", 6, 6, false, 0}} {
+		t.Run(test.name, func(t *testing.T) {
+			var own, theirs []diagtest.Target
+			for i := range 8 {
+				x, y := random("own", strconv.Itoa(i), test.out, test.in, 6, 1), random("other", strconv.Itoa(i), test.out, test.in, 6, 1)
+				if test.opposed {
+					y = x
+					y.Scale = -1
+				}
+				own, theirs = append(own, x), append(theirs, y)
+			}
+			wantMetric(t, run(t, nil, own, peer(peerName, theirs...)), "", peerName, "clashes", test.clashes)
+		})
+	}
+}
+
 // The same delta in other factors interferes in the same way; alpha changes how much is added, and not where nor against what.
 func TestInvariance(t *testing.T) {
 	own := random("own", "w", 24, 30, 3, 2)

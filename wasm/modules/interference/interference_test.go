@@ -169,7 +169,7 @@ func normal(name string, rows, cols int) diagtest.Matrix {
 
 func wantMetric(t *testing.T, report *diagtest.Report, target, with, name string, want float64) {
 	t.Helper()
-	if got, ok := report.Metric(target, with, name); !ok || !(math.Abs(got-want) <= 1e-9*max(1, math.Abs(want))) {
+	if got, ok := report.Metric(target, with, name); !ok || !(math.Abs(got-want) <= max(1e-9*math.Abs(want), 1e-15)) {
 		t.Errorf("%s of %q with %q is %.17g, %t, want %.17g", name, target, with, got, ok, want)
 	}
 }

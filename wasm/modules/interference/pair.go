@@ -68,7 +68,13 @@ func (m *measured) measure(t *tally, e *entries, l limits) (square float64, ok b
 }
 
 // overlap is phi of two subspaces at their numerical ranks, and its distance from chance. There is no z where one is the whole space.
-type overlap struct{ excess, z float64 }
+type overlap struct {
+	excess, z float64
+	whole     bool // one of them is the whole space, so every other lies in it
+}
+
+// beyond tells whether the overlap is at least z standard deviations beyond chance, or as large as it can be.
+func (o overlap) beyond(z float64) bool { return o.whole || o.z >= z }
 
 func (m *measured) overlap(name string, u, v diag.Tensor, k2, d int) (overlap, error) {
 	product, err := diag.MatMul(u, v, diag.TransposeA)
@@ -85,7 +91,7 @@ func (m *measured) overlap(name string, u, v diag.Tensor, k2, d int) (overlap, e
 	mean, sd := phi.Null(k1, k2, d)
 	m.pair.Metric(name, value)
 	m.pair.Metric(name+"_null", mean)
-	o := overlap{excess: value - mean}
+	o := overlap{excess: value - mean, whole: sd == 0}
 	if sd > 0 {
 		o.z = o.excess / sd
 		m.pair.Metric(name+"_z", o.z)

@@ -22,13 +22,17 @@ func limitsOf(run *diag.Run) limits {
 
 // clash tells whether the two write over each other here. One side alone is no clash: the right side alone answers the same inputs
 // elsewhere, the left side alone writes to the same outputs on other inputs. Nor are two random updates, of which half of the common
-// entries are opposed.
+// entries are opposed. A side on which a change has all directions there are has no z: it overlaps by itself. Where that is so of both, they
+// say nothing, and the signs of entries, which have no z either, are not enough.
 func (l limits) clash(m *measured) bool {
-	if m.left.z < l.z || m.right.z < l.z {
+	if !m.left.beyond(l.z) || !m.right.beyond(l.z) {
 		return false
 	}
 	if m.cosine <= -l.cosine && m.cosineZ <= -l.z {
 		return true
+	}
+	if m.left.whole && m.right.whole {
+		return false
 	}
 	opposed := false
 	m.conflict.shares(func(name string, share, _, deviation float64) {

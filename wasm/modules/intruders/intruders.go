@@ -23,6 +23,7 @@ type tally struct {
 	directions, intruders, weights int
 	bounded                        bool // of some weight not all directions of the base are known
 	missing                        bool // no singular vectors of the base were granted
+	spikes                         spikes
 }
 
 // Diagnose looks at one adapter.
@@ -31,13 +32,14 @@ func Diagnose(run *diag.Run) error {
 	if k := run.Param("k"); k > 1 {
 		set.k = int(min(k, 1<<20))
 	}
-	var sum tally
+	sum := tally{spikes: spikes{byName: map[string]*spikeKind{}}}
 	for _, target := range run.Targets() {
 		if err := measure(target, set, &sum); err != nil {
 			return err
 		}
 	}
 	sum.report(run, set)
+	sum.spikes.report(run.Param("min_layers"))
 	return nil
 }
 
@@ -90,8 +92,8 @@ func measure(target diag.Target, set settings, sum *tally) error {
 		return err
 	}
 	defer base.Drop()
-	known := len(base.S)
-	if base.S[0] == 0 {
+	known := basevectors.Rank(base.S, max(target.In, target.Out))
+	if known == 0 {
 		undefined(target, diag.Info, "the base weight is all zeros, so it has no directions",
 			"check that this weight of the base is meant to be zero")
 		return nil
@@ -106,25 +108,27 @@ func measure(target diag.Target, set settings, sum *tally) error {
 		return err
 	}
 	defer merged.Drop()
-	cosines, err := largestCosines(merged, base)
+	cosines, err := largestCosines(merged, base, known)
 	if err != nil {
 		return err
 	}
 	found := report(target, merged.S, cosines, set.eps)
 	target.Metric("intruders_base_rank", float64(known))
-	target.Metric("spike_margin", delta[0]/base.S[0])
+	margin := delta[0] / base.S[0]
+	target.Metric("spike_margin", margin)
+	sum.spikes.add(target, margin)
 	target.Metric("intruder_maxcos_null", randomCosine(known, target.Out))
 	sum.directions += len(cosines)
 	sum.intruders += found
 	if found > 0 {
 		sum.weights++
-		sum.bounded = sum.bounded || known < smaller
+		sum.bounded = sum.bounded || known == len(base.S) && known < smaller
 	}
 	return nil
 }
 
-// largestCosines gives for each left direction of the merged weight its largest absolute cosine with those of the base.
-func largestCosines(merged, base diag.Triples) ([]float64, error) {
+// largestCosines gives for each left direction of the merged weight its largest absolute cosine with the first known ones of the base.
+func largestCosines(merged, base diag.Triples, known int) ([]float64, error) {
 	product, err := diag.MatMul(merged.U, base.U, diag.TransposeA)
 	if err != nil {
 		return nil, err
@@ -136,7 +140,7 @@ func largestCosines(merged, base diag.Triples) ([]float64, error) {
 	}
 	cosines := make([]float64, len(merged.S))
 	for i := range cosines {
-		for _, c := range values[i*len(base.S) : (i+1)*len(base.S)] {
+		for _, c := range values[i*len(base.S):][:known] {
 			cosines[i] = max(cosines[i], min(math.Abs(c), 1))
 		}
 	}

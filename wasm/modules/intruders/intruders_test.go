@@ -95,6 +95,33 @@ func TestByHand(t *testing.T) {
 	}
 }
 
+// Of a W of rank 3 only three directions count: the others are whatever the decomposition fills up with, and being like one of them makes
+// nothing known to W.
+func TestRankOfTheBase(t *testing.T) {
+	w := diagtest.Zeros(12, 8)
+	for i := range 3 {
+		w.Values[i*8+i] = float64(4 - i)
+	}
+	for out := range 12 {
+		target := diagtest.Target{Name: "w", Scale: 16, A: diagtest.Zeros(1, 8), B: diagtest.Zeros(12, 1), Base: w}
+		target.A.Values[7], target.B.Values[out] = 1, 1
+		report := run(t, map[string]float64{"k": 1}, target)
+		want := 1.0
+		if out < 3 {
+			want = 0
+		}
+		rank, _ := report.Metric("w", "", "intruders_base_rank")
+		if count, ok := report.Metric("w", "", "intruders"); !ok || count != want || rank != 3 {
+			t.Errorf("a change of output %d has %g intruders beside %g directions, want %g beside 3", out, count, rank, want)
+		}
+		for _, f := range report.Findings {
+			if strings.Contains(f.Message, "at most") {
+				t.Errorf("all directions of W are known, and it says %q", f.Message)
+			}
+		}
+	}
+}
+
 func TestWithoutBase(t *testing.T) {
 	report := run(t, nil, diagtest.Target{Name: "w", Scale: 1, A: diagtest.Rows([]float64{1, 2}), B: diagtest.Rows([]float64{1}, []float64{0})})
 	if codes := report.Codes(); !slices.Equal(codes, []string{"INTRUDERS_UNDEFINED"}) || len(report.Metrics) > 0 {

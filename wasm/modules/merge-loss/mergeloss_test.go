@@ -98,6 +98,40 @@ func TestSeverity(t *testing.T) {
 	}
 }
 
+// What a finding says is true at its gain, also at one just below the limit and at a limit of the operator's own.
+func TestSwampedSaysWhatHolds(t *testing.T) {
+	const half = "more of it is lost than arrives"
+	for _, test := range []struct {
+		lost    int // entries of 0.45 of a step, beside one of a whole step
+		deny    float64
+		says    string
+		saysNot string
+	}{{6, 0.5, "only 45 % of the adapter is left when the merged weights are stored as the base's are: " + half, "next to nothing"},
+		{2, 0.8, "only 71 % of the adapter is left", half}} {
+		target := diagtest.Target{Name: "w", Scale: 0x1p-7, A: diagtest.Zeros(1, 1+test.lost), B: diagtest.Rows([]float64{1}),
+			Base: diagtest.Zeros(1, 1+test.lost), BaseDType: abi.DTypeBF16}
+		for i := range target.A.Values {
+			target.A.Values[i], target.Base.Values[i] = 0.45, 1
+		}
+		target.A.Values[0] = 1
+		var ofWeight, ofAdapter string
+		for _, f := range run(t, map[string]float64{"deny_gain": test.deny}, target).Findings {
+			switch {
+			case f.Code == "MERGE_SWAMPED" && f.Target == "":
+				ofAdapter = f.Message
+			case f.Code == "MERGE_SWAMPED":
+				ofWeight = f.Message
+			}
+		}
+		if !strings.HasPrefix(ofAdapter, test.says) || strings.Contains(ofAdapter, test.saysNot) {
+			t.Errorf("of the adapter it says %q, want %q", ofAdapter, test.says)
+		}
+		if !strings.Contains(ofWeight, ": many of its entries are too small") {
+			t.Errorf("of the weight it says %q", ofWeight)
+		}
+	}
+}
+
 // Rounding to four bits erases a small change, and the finding names the formats that do.
 func TestQuantizationErases(t *testing.T) {
 	stream := splitmix.New("test", "erased", 0)

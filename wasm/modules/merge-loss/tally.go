@@ -41,9 +41,17 @@ func (t *tally) addOwn(target diag.Target, r abi.Rounding, share float64, set se
 	if left := gain(r); left < set.warn {
 		target.Finding(diag.Warn, "MERGE_SWAMPED",
 			"only "+percent(left)+" of this weight's change is left when the merged weight is stored as "+formatName(target.BaseDType)+
-				": most of it is too small to move a weight to the next number",
+				": many of its entries are too small to move a weight to the next number",
 			hint(target.BaseDType), left, set.warn)
 	}
+}
+
+// meaning says what a gain means, where that is more than the number: an operator may refuse at a gain above one half too.
+func meaning(gain float64) string {
+	if gain < 0.5 {
+		return ": more of it is lost than arrives"
+	}
+	return ""
 }
 
 // hint says what keeps a change that a base's own format loses.
@@ -80,7 +88,7 @@ func (t *tally) report(run *diag.Run, set settings) {
 		run.Metric("merge_gain", left)
 		if left < set.deny {
 			run.Finding(diag.Deny, "MERGE_SWAMPED",
-				"only "+percent(left)+" of the adapter is left when the merged weights are stored as the base's are: merged, it would do next to nothing",
+				"only "+percent(left)+" of the adapter is left when the merged weights are stored as the base's are"+meaning(left),
 				hint(t.stored), left, set.deny)
 		}
 	}

@@ -16,9 +16,6 @@ type limits struct {
 	layers float64 // fewer have no modified z
 }
 
-// same is the spread of logarithms below which layers are equal but for rounding: no scale to measure a layer by.
-const same = 1e-9
-
 // score reports how far each weight lies from the same weight in the other layers, by the modified z of Iglewicz and Hoaglin on the
 // logarithm of its relative size (diagnostics B.2). Sizes are relative to W where all of them can be.
 func (g *group) score(limits limits, unscored *unscored) {
@@ -35,17 +32,16 @@ func (g *group) score(limits limits, unscored *unscored) {
 			sizes[i] -= math.Log(m.base)
 		}
 	}
-	median, mad := robust.Center(sizes)
-	if mad <= same*max(1, math.Abs(median)) {
+	z, median, ok := robust.ModifiedZ(sizes)
+	if !ok {
 		unscored.alike = append(unscored.alike, g.kind.Short())
 		unscored.weights += len(g.members)
 		return
 	}
 	for i, m := range g.members {
-		z := robust.Consistency * (sizes[i] - median) / mad
-		m.target.Metric("outlier_z", z)
-		if math.Abs(z) > limits.flag {
-			g.flag(m, z, math.Exp(sizes[i]-median), relative, limits)
+		m.target.Metric("outlier_z", z[i])
+		if math.Abs(z[i]) > limits.flag {
+			g.flag(m, z[i], math.Exp(sizes[i]-median), relative, limits)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/gaps"
 )
 
 // subspaces are the decompositions of one target of one adapter: of A alone, and of delta W. Both are empty where undefined says why there
@@ -60,34 +61,19 @@ func (s *subspaces) drop() {
 	s.delta.Drop()
 }
 
-// measureNoise bounds the error that the stored factors carry: each value a relative rounding error u, so that A is known to u ||A|| and
-// B A to 2 u ||B|| ||A|| in Frobenius norm. For Gaussian factors || |B| |A| ||, which diagnostics A.6 bounds it by, is smaller by pi/2.
+// measureNoise bounds the error that the stored factors carry, of A and of delta W.
 func (s *subspaces) measureNoise(target diag.Target) error {
 	b, err := target.B().Stats()
 	if err != nil {
 		return err
 	}
-	u := roundoff(target.FactorDType)
 	var squares float64
 	for _, value := range s.a.S {
 		squares += float64(value * value)
 	}
-	s.noiseA = u * math.Sqrt(squares)
-	s.noiseDelta = 2 * u * math.Abs(target.Scale) * math.Sqrt(squares) * math.Sqrt(b.SumSquares)
+	s.noiseA = gaps.Roundoff(target.FactorDType) * math.Sqrt(squares)
+	s.noiseDelta = gaps.Noise(target, math.Sqrt(squares), math.Sqrt(b.SumSquares))
 	return nil
-}
-
-// roundoff is the relative error of a value stored in dtype, typically: half of the largest.
-func roundoff(dtype abi.DType) float64 {
-	switch dtype {
-	case abi.DTypeBF16:
-		return 0x1p-9
-	case abi.DTypeF16:
-		return 0x1p-12
-	case abi.DTypeF32:
-		return 0x1p-25
-	}
-	return 0x1p-52 // no error of storage, but one of the arithmetic
 }
 
 // reportGaps reports how far each singular value is from the next, and which of these gaps are below the noise of the stored factors: the
@@ -102,26 +88,7 @@ func (s *subspaces) reportGaps(target diag.Target, suffix string, gridRank int) 
 		if k < 1 {
 			continue
 		}
-		gap := gaps(g.values)
-		grey := make([]float64, k)
-		for i := range grey {
-			if gap[i]*g.values[0] <= g.noise {
-				grey[i] = 1
-			}
-		}
-		target.Grid("gap"+g.side+suffix, 1, k, gap[:k])
-		target.Grid("grey"+g.side+suffix, 1, k, grey)
+		target.Grid("gap"+g.side+suffix, 1, k, gaps.Of(g.values)[:k])
+		target.Grid("grey"+g.side+suffix, 1, k, gaps.Grey(g.values, g.noise)[:k])
 	}
-}
-
-// gaps gives (s_i - s_i+1) / s_1 for singular values in descending order, and s_k / s_1 for the last.
-func gaps(s []float64) []float64 {
-	out := make([]float64, len(s))
-	for i, value := range s {
-		if i+1 < len(s) {
-			value -= s[i+1]
-		}
-		out[i] = value / s[0]
-	}
-	return out
 }

@@ -1,4 +1,4 @@
-// Package basevectors finds out how many singular vectors of a base weight the host holds.
+// Package basevectors finds out how many singular vectors of a base weight the host holds, and how many of them mean something.
 package basevectors
 
 import (
@@ -38,6 +38,17 @@ func Top(target diag.Target, k int) (diag.Triples, error) {
 		return diag.Triples{}, err
 	}
 	return target.BaseSVD(fits)
+}
+
+// Rank is how many of W's singular values, largest first, are not rounding, with size the larger dimension of W: the directions of the rest
+// are arbitrary.
+func Rank(s []float64, size int) int {
+	for i, value := range s {
+		if value <= s[0]*float64(size)*0x1p-52 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 func tooMany(err error) bool { return errors.Is(err, abi.Range) || errors.Is(err, abi.Quota) }

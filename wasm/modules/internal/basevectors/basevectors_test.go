@@ -28,6 +28,17 @@ func TestTop(t *testing.T) {
 	}
 }
 
+func TestRank(t *testing.T) {
+	for _, test := range []struct {
+		s    []float64
+		want int
+	}{{nil, 0}, {[]float64{0, 0}, 0}, {[]float64{2, 1}, 2}, {[]float64{2, 1, 1e-15, 0}, 2}, {[]float64{1e-300, 1e-310}, 2}} {
+		if got := Rank(test.s, 9); got != test.want {
+			t.Errorf("the rank of %g is %d, want %d", test.s, got, test.want)
+		}
+	}
+}
+
 func TestMissing(t *testing.T) {
 	target := diagtest.Target{Name: "w", A: diagtest.Zeros(1, 7), B: diagtest.Zeros(9, 1)}
 	for _, grants := range [][]abi.Capability{nil, {abi.CapKernels}} {

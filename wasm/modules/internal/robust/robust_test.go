@@ -5,6 +5,18 @@ import (
 	"testing"
 )
 
+func TestModifiedZ(t *testing.T) {
+	z, median, ok := ModifiedZ([]float64{1, 2, 1000, 3, 4})
+	if want := []float64{-2 * Consistency, -Consistency, 997 * Consistency, 0, Consistency}; !ok || median != 3 || !slices.Equal(z, want) {
+		t.Errorf("z is %v around %g, %t, want %v", z, median, ok, want)
+	}
+	for _, alike := range [][]float64{nil, {3}, {7, 7, 7, 9}, {1, 1 + 1e-15, 1 - 1e-15, 3}} {
+		if z, _, ok := ModifiedZ(alike); ok {
+			t.Errorf("%v has the z %v", alike, z)
+		}
+	}
+}
+
 func TestCenter(t *testing.T) {
 	tests := []struct {
 		values      []float64
