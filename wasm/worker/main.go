@@ -30,6 +30,9 @@ func Main() {
 	os.Exit(0)
 }
 
+// ballastBytes count as live to the garbage collector, which next runs when as much again has been allocated.
+const ballastBytes = 64 << 20
+
 func serve(in, out *os.File) error {
 	kind, body, err := readFrame(in, map[byte]int64{frameRequest: maxRequest})
 	if err != nil {
@@ -40,6 +43,10 @@ func serve(in, out *os.File) error {
 		return fmt.Errorf("reading the request, frame %q: %w", kind, err)
 	}
 	runtime.GOMAXPROCS(req.Threads)
+	// A worker makes and drops matrices all the time, and lives for seconds. This keeps the collector from running after every few of them;
+	// it is never touched, so it costs addresses and no memory.
+	ballast := make([]byte, ballastBytes)
+	defer runtime.KeepAlive(ballast)
 	time.Sleep(time.Nanosecond) // the runtime opens its poller now, while it can still open anything
 
 	files := make([]*os.File, req.Files)

@@ -3,10 +3,11 @@
 package outliers
 
 import (
+	"errors"
 	"math"
 
+	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/sdk/diag"
-	"github.com/tenon-ml/tenon/wasm/modules/internal/deltas"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/layers"
 )
 
@@ -71,12 +72,18 @@ func gather(run *diag.Run) ([]*group, error) {
 
 // measure gives the norms of one delta W and of its W, the latter in one pass where the operator granted the base.
 func measure(target diag.Target) (member, bool, error) {
-	square, err := deltas.Inner(target, target) // half the work of singular values, and a norm needs no more
+	singular, err := target.DeltaValues()
+	if errors.Is(err, abi.Numeric) {
+		return member{}, false, nil
+	}
 	if err != nil {
 		return member{}, false, err
 	}
-	m := member{target: target, delta: math.Sqrt(max(square, 0))}
-	if m.delta == 0 || m.delta-m.delta != 0 {
+	m := member{target: target}
+	for _, s := range singular {
+		m.delta = math.Hypot(m.delta, s)
+	}
+	if m.delta == 0 || math.IsInf(m.delta, 0) {
 		return member{}, false, nil
 	}
 	base, granted := target.Base()
