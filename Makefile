@@ -23,14 +23,14 @@ $(WASM): wasm/modules/%.wasm.zst: $(GUEST_SOURCES)
 	GOOS= GOARCH= $(GO) run ./wasm/guests/pack $(BIN)/$*.wasm $@
 
 test: guests ## run all tests
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 # Under the race detector a guest takes a minute to compile. So the workers of host's tests are the ordinary binary, and the packages
 # whose tests only compile guests or tell stories through the command line are left to `make test`.
 RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$')
 
 race: build ## run the tests of everything concurrent under the race detector (needs a C compiler)
-	TENON_TEST_WORKER=$(CURDIR)/$(BIN)/tenon CGO_ENABLED=1 $(GO) test -race $(RACE)
+	TENON_TEST_WORKER=$(CURDIR)/$(BIN)/tenon CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)
 
 fuzz: guests ## run every fuzz target for FUZZTIME each
 	@set -e; for package in $$($(GO) list ./...); do \

@@ -161,6 +161,9 @@ func TestLoadWithProbes(t *testing.T) {
 // TestDivergedIsDenied merges what overflows, in the weights or in what is computed with them: a denied report, with the reason, whatever the
 // policy says.
 func TestDivergedIsDenied(t *testing.T) {
+	if raceRun {
+		t.Skip("nothing is concurrent here, and the backend is slow under the race detector")
+	}
 	h := newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, strings.Split(restaurantProbes, "completions:")[0])})
 	b := openBase(t, filepath.Join(restaurant, "base"))
 	adapter := filepath.Join(restaurant, "adapter")
