@@ -127,15 +127,30 @@ func list(words []string) string {
 
 // printUnchanged lists what was planted and did nothing to the merged model, as far as it was asked: nobody finds that in what it says.
 func printUnchanged(w io.Writer, planted []fault, trials []trial) {
+	printList(w, planted, trials, "told all the same", "Nothing.", func(t trial) (others []string, listed bool) {
+		for _, r := range t.results {
+			others = append(append(others, r.reasons...), r.others...)
+		}
+		return others, t.unchanged
+	})
+}
+
+// printMissed lists every planted fault that changes something and that nothing right was said about in an arm.
+func printMissed(w io.Writer, planted []fault, trials []trial, a arm) {
+	printList(w, planted, trials, "told instead", "None.", func(t trial) (others []string, listed bool) {
+		r := t.results[a]
+		return r.others, !t.unchanged && r.judged() && !r.found()
+	})
+}
+
+// printList writes, for each kind of fault, the adapters of the trials that are listed and what was told of them; or none, where there are none.
+func printList(w io.Writer, planted []fault, trials []trial, label, none string, of func(trial) (told []string, listed bool)) {
 	any := false
 	for _, f := range planted {
 		var names, said []string
 		for _, t := range trials {
-			if t.fault.kind == f.kind && t.unchanged {
-				names = append(names, t.subject.name)
-				for _, r := range t.results {
-					said = append(append(said, r.reasons...), r.others...)
-				}
+			if told, listed := of(t); listed && t.fault.kind == f.kind {
+				names, said = append(names, t.subject.name), append(said, told...)
 			}
 		}
 		if len(names) == 0 {
@@ -144,37 +159,12 @@ func printUnchanged(w io.Writer, planted []fault, trials []trial) {
 		any = true
 		fmt.Fprintf(w, "- `%s` in %s", f.kind, strings.Join(names, ", "))
 		if len(said) > 0 {
-			fmt.Fprintf(w, "; told all the same: %s", list(said))
+			fmt.Fprintf(w, "; %s: %s", label, list(said))
 		}
 		fmt.Fprintln(w)
 	}
 	if !any {
-		fmt.Fprintf(w, "Nothing.\n")
-	}
-}
-
-// printMissed lists every planted fault that changes something and that nothing right was said about in an arm.
-func printMissed(w io.Writer, planted []fault, trials []trial, a arm) {
-	any := false
-	for _, f := range planted {
-		var names, others []string
-		for _, t := range trials {
-			if r := t.results[a]; t.fault.kind == f.kind && !t.unchanged && r.judged() && !r.found() {
-				names, others = append(names, t.subject.name), append(others, r.others...)
-			}
-		}
-		if len(names) == 0 {
-			continue
-		}
-		any = true
-		fmt.Fprintf(w, "- `%s` in %s", f.kind, strings.Join(names, ", "))
-		if len(others) > 0 {
-			fmt.Fprintf(w, "; told instead: %s", list(others))
-		}
-		fmt.Fprintln(w)
-	}
-	if !any {
-		fmt.Fprintf(w, "None.\n")
+		fmt.Fprintln(w, none)
 	}
 }
 
