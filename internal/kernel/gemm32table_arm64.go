@@ -1,0 +1,3 @@
+package kernel
+
+var gemm32NEON = gemm32Generic

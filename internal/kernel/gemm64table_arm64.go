@@ -1,0 +1,3 @@
+package kernel
+
+var gemm64NEON = gemm64Generic

@@ -1,0 +1,3 @@
+package kernel
+
+var matvecNEON = matvecGeneric

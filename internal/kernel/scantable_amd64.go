@@ -1,0 +1,6 @@
+package kernel
+
+var (
+	scanAVX512 = scanGeneric
+	scanAVX2   = scanGeneric
+)

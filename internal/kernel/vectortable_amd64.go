@@ -1,0 +1,6 @@
+package kernel
+
+var (
+	vectorAVX512 = vectorGeneric
+	vectorAVX2   = vectorGeneric
+)
