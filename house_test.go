@@ -40,6 +40,7 @@ var guarded = map[string][]string{
 	"github.com/chromedp":              {"host/report"},
 	"github.com/spf13/cobra":           {"cmd/tenon"},
 	"github.com/ebitengine/purego":     {},
+	"github.com/mmcloughlin/avo":       {"internal/kernel/asm"},
 	"encoding/json":                    {}, // keeps the last of duplicate keys; github.com/go-json-experiment/json refuses them
 	"github.com/golang/protobuf/proto": {},
 }
