@@ -14,13 +14,22 @@ type panel struct {
 	sums       []float64 // of chainNormal
 }
 
-// newPanel makes room for the columns of a delta of this rank and width; cols is how many fit at once.
-func newPanel(rank, cols int) *panel {
-	cols = min(cols, max(64, panelBytes/8/rank))
-	return &panel{values: make([]float64, rank*cols), cols: cols, rowFactors: make([]float32, rank), sums: make([]float64, cols)}
+// grow makes room for the columns of a delta of this rank and width; cols is then how many fit at once.
+func (p *panel) grow(rank, cols int) {
+	cols = min(cols, max(64, panelBytes/8/rank/16*16))
+	if len(p.values) < rank*cols {
+		p.values = make([]float64, rank*cols)
+	}
+	if cap(p.rowFactors) < rank {
+		p.rowFactors = make([]float32, rank)
+	}
+	if len(p.sums) < cols {
+		p.sums = make([]float64, cols)
+	}
+	p.cols, p.rowFactors = cols, p.rowFactors[:rank]
 }
 
-// load widens stored columns [first, first+n) of d; n is at most what newPanel made room for.
+// load widens stored columns [first, first+n) of d; n is at most what grow made room for.
 func (p *panel) load(d *Delta, first, n int) {
 	p.cols, p.reach = n, reach{}
 	for k := range d.Rank {

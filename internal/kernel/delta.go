@@ -17,10 +17,14 @@ type Delta struct {
 	SB            []float32 // Out x Rank, row-major: f32(s)·B, each product rounded to f32
 	Rank, In, Out int
 	FanInFanOut   bool // the stored weight is In x Out: what is added is the transpose of delta
+
+	finite bool // no chain can overflow, or meet what is not finite
+	packs  packs
 }
 
 // NewDelta widens the stored factors a (rank x in) and b (out x rank) and scales b. F64 factors are rounded to f32 once. It fails when a
-// factor has not the bytes its shape asks for, a dtype is not a weight type, or the scale is not finite in f32.
+// factor has not the bytes its shape asks for, a dtype is not a weight type, or the scale is not finite in f32. NaNs lose their payloads, which
+// no result shows.
 func NewDelta(a []byte, aType tensor.DType, b []byte, bType tensor.DType, rank, in, out int, scale float64, fanInFanOut bool) (*Delta, error) {
 	if rank < 1 || in < 1 || out < 1 {
 		return nil, fmt.Errorf("a delta of rank %d for a weight of %d x %d has no entries", rank, out, in)
@@ -54,7 +58,25 @@ func NewDelta(a []byte, aType tensor.DType, b []byte, bType tensor.DType, rank, 
 	for i, v := range d.SB {
 		d.SB[i] = float32(s * v)
 	}
+	greatestA, greatestB := canonical(d.A), canonical(d.SB)
+	d.finite = greatestA*greatestB*float64(rank) < 0x1p127 // false for NaN
 	return d, nil
+}
+
+// canonical replaces every NaN by the one that has no payload, and returns the greatest magnitude.
+func canonical(values []float32) float64 {
+	var greatest uint32 // NaN above infinity
+	for _, v := range values {
+		greatest = max(greatest, math.Float32bits(v)&^(1<<31))
+	}
+	if greatest > 0x7f800000 {
+		for i, v := range values {
+			if v != v {
+				values[i] = canonicalNaN
+			}
+		}
+	}
+	return float64(math.Float32frombits(greatest))
 }
 
 // Shape returns rows and columns of the weight as it is stored: Out x In, or In x Out where FanInFanOut.

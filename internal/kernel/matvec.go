@@ -1,39 +1,51 @@
 package kernel
 
 import (
-	"encoding/binary"
-	"math"
-	"sync"
+	"unsafe"
 
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// lanes is the number of partial sums of a dot product. Element j goes to lane j mod 8, and the lanes are added pairwise at distance 4, 2, 1.
-// Products and sums are rounded to f32 one by one, never fused, so vector code of any width can give the same bits.
-const lanes = 8
-
-// MatVec computes dst = W x for a row-major W of rows x cols elements of dtype, any weight type, accumulating in f32 in a fixed order. F64
-// weights are rounded to f32 first. dst has at least rows elements, x at least cols, w exactly rows x cols. It does not allocate.
+// MatVec computes dst = W x for a row-major W of rows x cols elements of dtype, any weight type, accumulating in f32 in the fixed order of lanes.
+// F64 weights are rounded to f32 first. dst has at least rows elements, x at least cols, w at least rows x cols. It does not allocate where cols
+// is a multiple of 16.
 func MatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int, x []float32) {
-	stride := cols * dtype.Size()
-	x = x[:cols]
-	_ = w[:rows*stride]
-	for i := range rows {
-		row := w[i*stride : (i+1)*stride]
-		switch dtype {
-		case tensor.BF16:
-			dst[i] = dotBF16(row, x)
-		case tensor.F16:
-			dst[i] = dotF16(row, x)
-		case tensor.F32:
-			dst[i] = dotF32(row, x)
-		case tensor.F64:
-			dst[i] = dotF64(row, x)
-		default:
-			panic("matvec of dtype " + dtype.String())
+	k := &active.matvec
+	stored, stride := k.stored(dtype), cols*dtype.Size()
+	dst, w, x = dst[:rows], w[:rows*stride], x[:cols]
+	switch {
+	case stored.dots == nil || rows < k.rows:
+		for i := range dst {
+			dst[i] = dotStored(w[i*stride:(i+1)*stride], dtype, x)
 		}
+	case cols%lanes != 0:
+		MatMat(dst, w, dtype, rows, cols, x, 1)
+	case cols > 0:
+		for i := 0; i < rows; i += k.rows {
+			i := min(i, rows-k.rows) // the last rows may be computed twice
+			stored.dots(&dst[i], &w[i*stride], stride, &x[0], cols/lanes)
+		}
+	default:
+		clear(dst)
 	}
 }
+
+// stored returns the kernels of a dtype; there are none for F64.
+func (k *matvecKernels) stored(dtype tensor.DType) *storedKernels {
+	switch dtype {
+	case tensor.BF16:
+		return &k.bf16
+	case tensor.F16:
+		return &k.f16
+	case tensor.F32:
+		return &k.f32
+	case tensor.F64:
+		return &noKernels
+	}
+	panic("matvec of dtype " + dtype.String())
+}
+
+var noKernels storedKernels
 
 // minRowsBytes is the least weight a goroutine is started for: below it, starting costs more than it saves.
 const minRowsBytes = 64 << 10
@@ -42,104 +54,46 @@ const minRowsBytes = 64 << 10
 // of MatVec whatever workers is.
 func ParallelMatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int, x []float32, workers int) {
 	stride := cols * dtype.Size()
-	workers = min(workers, rows, rows*stride/minRowsBytes)
-	if workers <= 1 {
+	if workers = min(workers, rows*stride/minRowsBytes); workers <= 1 {
 		MatVec(dst, w, dtype, rows, cols, x)
 		return
 	}
-	var group sync.WaitGroup
-	for worker := range workers {
-		from, to := rows*worker/workers, rows*(worker+1)/workers
-		part := func() { MatVec(dst[from:to], w[from*stride:to*stride], dtype, to-from, cols, x) }
-		if worker == workers-1 {
-			part() // the caller works too
-			break
+	deal(rows, tileRows, workers, func(first, count int) {
+		MatVec(dst[first:], w[first*stride:(first+count)*stride], dtype, count, cols, x)
+	})
+}
+
+// Dots computes the dot products of x with as many rows of len(x) numbers as dst has elements, in the order of lanes, as MatVec does. rows are
+// one after the other.
+func Dots(dst, rows, x []float32) {
+	k := &active.matvec
+	n, cols := len(dst), len(x)
+	rows = rows[:n*cols]
+	if cols%lanes != 0 || cols == 0 || k.rows == 0 || n < k.rows {
+		for i := range dst {
+			dst[i] = dotPortable(rows[i*cols:(i+1)*cols], x)
 		}
-		group.Go(part)
+		return
 	}
-	group.Wait()
+	for i := 0; i < n; i += k.rows {
+		i := min(i, n-k.rows)
+		k.f32.dots(&dst[i], (*byte)(unsafe.Pointer(&rows[i*cols])), 4*cols, &x[0], cols/lanes)
+	}
 }
 
-func sumLanes(s *[lanes]float32) float32 {
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
-}
-
-func dotBF16(w []byte, x []float32) float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for len(x) >= lanes && len(w) >= 2*lanes {
-		low, high := binary.LittleEndian.Uint64(w), binary.LittleEndian.Uint64(w[8:])
-		s0 += float32(math.Float32frombits(uint32(low)<<16) * x[0])
-		s1 += float32(math.Float32frombits(uint32(low)&0xffff0000) * x[1])
-		s2 += float32(math.Float32frombits(uint32(low>>16)&0xffff0000) * x[2])
-		s3 += float32(math.Float32frombits(uint32(low>>32)&0xffff0000) * x[3])
-		s4 += float32(math.Float32frombits(uint32(high)<<16) * x[4])
-		s5 += float32(math.Float32frombits(uint32(high)&0xffff0000) * x[5])
-		s6 += float32(math.Float32frombits(uint32(high>>16)&0xffff0000) * x[6])
-		s7 += float32(math.Float32frombits(uint32(high>>32)&0xffff0000) * x[7])
-		w, x = w[2*lanes:], x[lanes:]
+// AddWeighted adds rows of len(dst) numbers to dst, each times its weight: dst[j] = fma(weights[i], row i[j], dst[j]), i ascending. rows are one
+// after the other.
+func AddWeighted(dst, weights, rows []float32) {
+	cols := len(dst)
+	rows = rows[:len(weights)*cols]
+	done := 0
+	if k := &active.matvec; k.weigh != nil && cols >= lanes && len(weights) > 0 {
+		done = cols / lanes * lanes
+		k.weigh(&dst[0], &weights[0], &rows[0], 4*cols, len(weights), cols/lanes)
 	}
-	s := [lanes]float32{s0, s1, s2, s3, s4, s5, s6, s7}
-	for j, v := range x {
-		s[j] += float32(tensor.BF16ToF32(binary.LittleEndian.Uint16(w[2*j:])) * v)
+	for j := done; j < cols; j++ {
+		for i, weight := range weights {
+			dst[j] = FMA32(weight, rows[i*cols+j], dst[j])
+		}
 	}
-	return sumLanes(&s)
-}
-
-func dotF16(w []byte, x []float32) float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for len(x) >= lanes && len(w) >= 2*lanes {
-		low, high := binary.LittleEndian.Uint64(w), binary.LittleEndian.Uint64(w[8:])
-		s0 += float32(widenF16(uint16(low)) * x[0])
-		s1 += float32(widenF16(uint16(low>>16)) * x[1])
-		s2 += float32(widenF16(uint16(low>>32)) * x[2])
-		s3 += float32(widenF16(uint16(low>>48)) * x[3])
-		s4 += float32(widenF16(uint16(high)) * x[4])
-		s5 += float32(widenF16(uint16(high>>16)) * x[5])
-		s6 += float32(widenF16(uint16(high>>32)) * x[6])
-		s7 += float32(widenF16(uint16(high>>48)) * x[7])
-		w, x = w[2*lanes:], x[lanes:]
-	}
-	s := [lanes]float32{s0, s1, s2, s3, s4, s5, s6, s7}
-	for j, v := range x {
-		s[j] += float32(widenF16(binary.LittleEndian.Uint16(w[2*j:])) * v)
-	}
-	return sumLanes(&s)
-}
-
-// widenF16 is tensor.F16ToF32 in a form that can be inlined: an f16 whose bits are moved into an f32's fields is too small by 2^112,
-// subnormals included, and the exponent of infinities and NaN has then to be raised to f32's. NaN need not be quiet.
-func widenF16(h uint16) float32 {
-	bits := math.Float32bits(math.Float32frombits(uint32(h&0x8000)<<16|uint32(h&0x7fff)<<13) * 0x1p112)
-	if h&0x7c00 == 0x7c00 {
-		bits += (0xff - 0x8f) << 23
-	}
-	return math.Float32frombits(bits)
-}
-
-func dotF32(w []byte, x []float32) float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32
-	for len(x) >= lanes && len(w) >= 4*lanes {
-		s0 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w)) * x[0])
-		s1 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[4:])) * x[1])
-		s2 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[8:])) * x[2])
-		s3 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[12:])) * x[3])
-		s4 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[16:])) * x[4])
-		s5 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[20:])) * x[5])
-		s6 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[24:])) * x[6])
-		s7 += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[28:])) * x[7])
-		w, x = w[4*lanes:], x[lanes:]
-	}
-	s := [lanes]float32{s0, s1, s2, s3, s4, s5, s6, s7}
-	for j, v := range x {
-		s[j] += float32(math.Float32frombits(binary.LittleEndian.Uint32(w[4*j:])) * v)
-	}
-	return sumLanes(&s)
-}
-
-func dotF64(w []byte, x []float32) float32 {
-	var s [lanes]float32
-	for j, v := range x {
-		s[j%lanes] += float32(float32(math.Float64frombits(binary.LittleEndian.Uint64(w[8*j:]))) * v)
-	}
-	return sumLanes(&s)
 }

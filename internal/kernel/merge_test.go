@@ -105,9 +105,13 @@ func newDelta(t testing.TB, a []byte, aType tensor.DType, b []byte, bType tensor
 }
 
 func TestMergeRowsIsRuleFive(t *testing.T) {
+	eachImplementation(t, testMergeRowsIsRuleFive)
+}
+
+func testMergeRowsIsRuleFive(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, dtype := range []tensor.DType{tensor.BF16, tensor.F16, tensor.F32} {
-		for _, shape := range []struct{ out, in, rank int }{{1, 1, 1}, {3, 5, 2}, {7, 4, 9}, {16, 70, 4}, {5, 300, 257}, {2, 2500, 3}} {
+		for _, shape := range []struct{ out, in, rank int }{{1, 1, 1}, {3, 5, 2}, {7, 4, 9}, {16, 70, 4}, {5, 300, 257}, {26, 97, 33}, {2, 2500, 3}} {
 			if underRace && shape.in > 100 {
 				continue
 			}
@@ -171,6 +175,10 @@ func checkMerge(t *testing.T, src []byte, dtype tensor.DType, d *Delta) {
 }
 
 func TestMergeRowsKeepsNaN(t *testing.T) {
+	eachImplementation(t, testMergeRowsKeepsNaN)
+}
+
+func testMergeRowsKeepsNaN(t *testing.T) {
 	inf, nan := math.Inf(1), math.NaN()
 	d := newDelta(t, encode(tensor.F32, 1, inf, -inf, 1), tensor.F32, encode(tensor.F32, 1, nan), tensor.F32, 1, 4, 2, 1, false)
 	signalling := map[tensor.DType][]byte{tensor.BF16: {0x81, 0xff}, tensor.F16: {0x01, 0xfd}, tensor.F32: {1, 0, 0x80, 0xff}}
@@ -185,6 +193,10 @@ func TestMergeRowsKeepsNaN(t *testing.T) {
 
 // TestZeroTimesInfinity guards the fast path for factors of zeros.
 func TestZeroTimesInfinity(t *testing.T) {
+	eachImplementation(t, testZeroTimesInfinity)
+}
+
+func testZeroTimesInfinity(t *testing.T) {
 	for _, v := range []float64{math.Inf(1), math.NaN(), math.MaxFloat32, 0x1p-149} {
 		d := newDelta(t, encode(tensor.F32, v, 1), tensor.F32, make([]byte, 8), tensor.F32, 1, 2, 2, 1, false)
 		checkMerge(t, encode(tensor.BF16, 1, 2, 3, 4), tensor.BF16, d)
@@ -192,6 +204,10 @@ func TestZeroTimesInfinity(t *testing.T) {
 }
 
 func TestZeroDeltaChangesNothing(t *testing.T) {
+	eachImplementation(t, testZeroDeltaChangesNothing)
+}
+
+func testZeroDeltaChangesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	a, b := gaussian(r, tensor.F32, 4*33, 1), make([]byte, 4*4*9)
 	d := newDelta(t, a, tensor.F32, b, tensor.F32, 4, 33, 9, 2, false)
