@@ -41,6 +41,20 @@ func BenchmarkSVD(b *testing.B) {
 	}
 }
 
+func BenchmarkQR(b *testing.B) {
+	r := newRand()
+	for _, rank := range []int{16, 64, 256} {
+		m := random(r, 4096, rank)
+		b.Run(fmt.Sprintf("4096x%d", rank), func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := QR(m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkDeltaSVD(b *testing.B) {
 	const size = 4096
 	r := newRand()
@@ -113,6 +127,16 @@ func BenchmarkTopSVD(b *testing.B) {
 			}
 			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/"+fmt.Sprint(len(names)))
 		})
+	}
+}
+
+// BenchmarkTopSVDOfWideModels takes the 64 largest singular triples of a 4096 x 4096 bf16 weight with a decaying spectrum.
+func BenchmarkTopSVDOfWideModels(b *testing.B) {
+	w := storedMatrix(tensor.BF16, decaying(4096, 4096))
+	for b.Loop() {
+		if _, _, _, err := TopSVD(b.Context(), w, false, 64); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

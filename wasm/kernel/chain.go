@@ -72,11 +72,12 @@ func (c chain) vectors(values []float64) columns {
 	result := newColumns(n, len(values))
 	source := splitmix(n)
 	factors := newShifted(n)
-	for j, x := range result {
+	for j := range values {
+		x := result.column(j)
 		source.fill(x)
 		factors.factorize(c, values[j])
 		for range 3 {
-			orthonormalize(x, result[:j])
+			orthonormalize(x, result.part(0, j))
 			factors.solve(x)
 			// The solution is as large as the shift is close. Its size is taken off before squares overflow.
 			var largest float64
@@ -87,7 +88,7 @@ func (c chain) vectors(values []float64) columns {
 				x[i] /= largest
 			}
 		}
-		orthonormalize(x, result[:j])
+		orthonormalize(x, result.part(0, j))
 	}
 	return result
 }

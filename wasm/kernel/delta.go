@@ -65,7 +65,7 @@ func newCore(b, a *Matrix, scale float64, vectors bool) (deltaCore, error) {
 	if tolerance == 0 {
 		return deltaCore{}, nil
 	}
-	u, s, v, err := svdCore(tallB, tallA)
+	u, s, v, err := svdCore(tallB, tallA, vectors)
 	if err != nil {
 		return deltaCore{}, err
 	}
@@ -78,7 +78,11 @@ func newCore(b, a *Matrix, scale float64, vectors bool) (deltaCore, error) {
 	for i := range s {
 		s[i] *= fraction
 	}
-	return deltaCore{tallB, tallA, u[:rank], v[:rank], s}, rescale(s, exponentB+exponentA+exponent)
+	core := deltaCore{b: tallB, a: tallA, s: s}
+	if vectors {
+		core.u, core.v = u.part(0, rank), v.part(0, rank)
+	}
+	return core, rescale(s, exponentB+exponentA+exponent)
 }
 
 // scaledTall prepares the factorisation of a finite m or its transpose, over a power of two that brings it to size 1.
@@ -94,7 +98,7 @@ func scaledTall(name string, m *Matrix, transposed bool) (t *tall, exponent int,
 		return newTall(m, transposed, 1), 0, nil
 	}
 	exponent = math.Ilogb(largest)
-	if exponent < -1000 || exponent > 1000 { // the power itself might overflow
+	if !plainPower(exponent) {
 		copied := NewMatrix(m.Rows, m.Cols)
 		for i, v := range m.Data {
 			copied.Data[i] = math.Ldexp(v, -exponent)
@@ -107,51 +111,32 @@ func scaledTall(name string, m *Matrix, transposed bool) (t *tall, exponent int,
 // largest is the largest magnitude in m; NaN where m has NaN, else infinity where it has that.
 func (m *Matrix) largest() float64 {
 	const part = 1 << 16
-	parts := make([]uint64, (len(m.Data)+part-1)/part)
+	parts := make([]float64, (len(m.Data)+part-1)/part)
 	n := workers(len(parts), float64(len(m.Data)))
 	parallel(n, func(worker int) {
 		for i := worker; i < len(parts); i += n {
-			var first, second uint64 // magnitudes order like their bits, NaN above infinity
-			data := m.Data[i*part : min((i+1)*part, len(m.Data))]
-			for ; len(data) >= 2; data = data[2:] {
-				first = max(first, math.Float64bits(data[0])&^(1<<63))
-				second = max(second, math.Float64bits(data[1])&^(1<<63))
-			}
-			for _, v := range data {
-				first = max(first, math.Float64bits(v)&^(1<<63))
-			}
-			parts[i] = max(first, second)
+			parts[i] = largestOf(m.Data[i*part : min((i+1)*part, len(m.Data))])
 		}
 	})
-	var bits uint64
-	for _, b := range parts {
-		bits = max(bits, b)
-	}
-	return math.Float64frombits(bits)
+	return largestOf(parts)
 }
 
 // svdCore factorises R_B R_Aᵀ.
-func svdCore(b, a *tall) (u columns, s []float64, v columns, err error) {
+func svdCore(b, a *tall, vectors bool) (u columns, s []float64, v columns, err error) {
 	rb, ra := b.r(), a.r()
-	rows, cols := b.k(), a.k()
-	core := newColumns(rows, cols)
-	for j := range cols {
-		// R_B and R_A are zero below their diagonals.
-		for k := j; k < len(ra); k++ {
-			axpy(ra[k][j], rb[k][:min(k+1, rows)], core[j])
-		}
-	}
-	if rows < cols {
-		v, s, u, err = topTall(core.transpose(rows), cols, rows)
+	product := NewMatrix(a.k(), b.k()) // R_A R_Bᵀ by rows: the columns of the core
+	addProduct(product, view{ra.byRows(), true}, pack(view{rb.byRows(), false}))
+	if b.k() < a.k() {
+		v, s, u, err = topTall(columnsOf(product, false), b.k(), vectors)
 		return u, s, v, err
 	}
-	return topTall(core, rows, cols)
+	return topTall(columnsOf(product, true), a.k(), vectors)
 }
 
 func frobenius(c columns) float64 {
 	var squares float64
-	for _, column := range c {
-		squares += dot(column, column)
+	for j := range c.cols {
+		squares += dot(c.column(j), c.column(j))
 	}
 	return math.Sqrt(squares)
 }

@@ -136,7 +136,7 @@ func TestDeltaSVDIsAFunctionOfTheProduct(t *testing.T) {
 		same(t, u2, s2, scaled(-1, v2)) // U's signs are fixed: V takes the minus
 	})
 	t.Run("transpose", func(t *testing.T) {
-		left, right := columnsOf(a, true).matrix(in), columnsOf(b, true).matrix(rank)
+		left, right := columnsOf(a, true).matrix(), columnsOf(b, true).matrix()
 		u2, s2, v2 := checkDelta(t, left, right, 2, rank)
 		for j := range rank { // signs are fixed by the other side
 			if u2.Data[j]*v.Data[j] < 0 {

@@ -1,11 +1,11 @@
 // Package kernel is the linear algebra the host offers to guests. It computes in f64, in an order that the shapes alone fix: the same
-// operands give the same bits on every machine, whatever the number of processors. No product is fused with a sum.
+// operands give the same bits on every machine, whatever the number of processors. Matrix products, inner products and sums of multiples of
+// vectors are chains of fused multiply-adds, which internal/kernel defines and runs; in this package itself no product is fused with a sum.
 package kernel
 
 import (
 	"errors"
 	"fmt"
-	"math"
 )
 
 // The errors a caller tells apart.
@@ -63,66 +63,4 @@ func (m *Matrix) checkFinite(name string) error {
 		}
 	}
 	return nil
-}
-
-// columns is a matrix by columns, each contiguous. The factorisations work on columns.
-type columns [][]float64
-
-// newColumns returns cols columns of zeros of length rows.
-func newColumns(rows, cols int) columns {
-	backing, c := make([]float64, rows*cols), make(columns, cols)
-	for j := range c {
-		c[j] = backing[j*rows : (j+1)*rows : (j+1)*rows]
-	}
-	return c
-}
-
-// columnsOf copies m, or its transpose.
-func columnsOf(m *Matrix, transposed bool) columns {
-	if transposed {
-		c := newColumns(m.Cols, m.Rows)
-		for j := range c {
-			copy(c[j], m.Row(j))
-		}
-		return c
-	}
-	c := newColumns(m.Rows, m.Cols)
-	for i := range m.Rows {
-		for j, v := range m.Row(i) {
-			c[j][i] = v
-		}
-	}
-	return c
-}
-
-// matrix copies the columns, each of length rows, into a Matrix.
-func (c columns) matrix(rows int) *Matrix {
-	m := NewMatrix(rows, len(c))
-	for j, column := range c {
-		for i, v := range column[:rows] {
-			m.Data[i*m.Cols+j] = v
-		}
-	}
-	return m
-}
-
-// scaleDown divides everything by a power of two that brings the largest magnitude into [1, 2), and returns its exponent. Squares
-// can then neither overflow nor all vanish, and singular values only change their exponent. Zero matrices are left alone.
-func (c columns) scaleDown() int {
-	var largest float64
-	for _, column := range c {
-		for _, v := range column {
-			largest = max(largest, math.Abs(v))
-		}
-	}
-	if largest == 0 {
-		return 0
-	}
-	exponent := math.Ilogb(largest)
-	for _, column := range c {
-		for i, v := range column {
-			column[i] = math.Ldexp(v, -exponent)
-		}
-	}
-	return exponent
 }

@@ -22,9 +22,3 @@ func parallel(workers int, work func(worker int)) {
 	work(0)
 	group.Wait()
 }
-
-// parallel hands parts of the columns to work, each of which costs so many products.
-func (c columns) parallel(products int, work func(part columns)) {
-	n := workers(len(c)/2, float64(products)*float64(len(c)))
-	parallel(n, func(worker int) { work(c[len(c)*worker/n : len(c)*(worker+1)/n]) })
-}

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
+	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/abi"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 // Update is Scale·B·A, computed in f64: B is out x rank, A is rank x in. Where Transposed is set the weight that it is added to is stored
@@ -55,8 +56,9 @@ func transposed(m *Matrix) *Matrix {
 }
 
 // Roundings tells what storing w + update in each of the formats does to the update, over rows rows of w as it is stored, from first on, in
-// one pass: see abi.Rounding. An entry of D is scale times the sum of its products in ascending order, all in f64, and what is rounded is
-// the f64 sum of W0 and D, once. The sums are f64, over panels of rows of fixed size, which run in parallel, and then over these in order.
+// one pass: see abi.Rounding. An entry of D is scale times the chain of its fused products in ascending order, all in f64, and what is rounded
+// is the f64 sum of W0 and D, once. The sums are f64, over parts of rows as kernel.TakeRounding takes them, then over panels of rows of fixed
+// size, which run in parallel, and then over these in order.
 // w.Reader is read by several goroutines at once. It fails as CheckFormats does, and with ErrShape where the rows are not there.
 func Roundings(w Stored, update Update, all []abi.Format, first, rows int) ([]abi.Rounding, error) {
 	height, cols := w.Shape()
@@ -69,12 +71,16 @@ func Roundings(w Stored, update Update, all []abi.Format, first, rows int) ([]ab
 	if err := CheckFormats(all, cols); err != nil {
 		return nil, err
 	}
-	pass := &roundingPass{w: w, scale: update.Scale, formats: all}
-	pass.left, pass.right = update.stored()
+	pass := &roundingPass{w: w, cols: cols, scale: update.Scale, formats: all, right: packs.Get().(*kernel.Packed64)}
+	defer packs.Put(pass.right)
+	left, right := update.stored()
+	pass.left = left
+	pass.right.Pack(kernel.View64{Data: right.Data, Stride: cols}, right.Rows, cols)
 	parts := make([]roundingPart, (rows+lossRows-1)/lossRows)
 	var next atomic.Int64
 	parallel(min(runtime.GOMAXPROCS(0), len(parts)), func(int) {
-		scratch := pass.newScratch()
+		scratch := roundingScratches.Get().(*roundingScratch)
+		defer roundingScratches.Put(scratch)
 		for at := int(next.Add(1)) - 1; at < len(parts); at = int(next.Add(1)) - 1 {
 			parts[at] = pass.part(scratch, first+at*lossRows, min(lossRows, rows-at*lossRows))
 		}
@@ -84,10 +90,12 @@ func Roundings(w Stored, update Update, all []abi.Format, first, rows int) ([]ab
 
 // roundingPass is what all parts share.
 type roundingPass struct {
-	w           Stored
-	left, right *Matrix // D over the scale, as w is stored
-	scale       float64
-	formats     []abi.Format
+	w       Stored
+	cols    int
+	left    *Matrix // D over the scale, as w is stored
+	right   *kernel.Packed64
+	scale   float64
+	formats []abi.Format
 }
 
 // roundingPart is what one panel of rows adds, for each format.
@@ -134,20 +142,22 @@ func sumRoundings(parts []roundingPart, n int, count int64) ([]abi.Rounding, err
 	return results, nil
 }
 
-// roundingCols is how many columns are worked on at a time: whole blocks of every format, and few enough for the right factor to stay in
-// the second-level cache while rows pass by.
-const roundingCols = 1024
+// roundingCols is how many columns are worked on at a time: whole blocks of every format, and few enough to stay in the first-level cache
+// while the formats pass by.
+const roundingCols = 512
 
-// roundingScratch is what one goroutine needs: a part of a row of W, D, W0 and W0 + D.
+// roundingScratch is what one goroutine needs: D of a panel of rows, and a part of a row of W, W0 and W0 + D.
 type roundingScratch struct {
-	bytes                        []byte
-	weights, delta, base, merged []float64
+	bytes                 []byte
+	delta                 []float64
+	weights, base, merged [roundingCols]float64
 }
 
-func (p *roundingPass) newScratch() *roundingScratch {
-	n := min(roundingCols, p.right.Cols)
-	return &roundingScratch{weights: make([]float64, n), delta: make([]float64, n), base: make([]float64, n), merged: make([]float64, n)}
-}
+// Guests that look at samples ask for a few rows many times.
+var (
+	roundingScratches = sync.Pool{New: func() any { return new(roundingScratch) }}
+	packs             = sync.Pool{New: func() any { return new(kernel.Packed64) }}
+)
 
 // part covers rows [first, first+n).
 func (p *roundingPass) part(s *roundingScratch, first, n int) roundingPart {
@@ -155,94 +165,48 @@ func (p *roundingPass) part(s *roundingScratch, first, n int) roundingPart {
 	if s.bytes, part.err = p.w.read(s.bytes[:cap(s.bytes)], first, n); part.err != nil {
 		return part
 	}
-	cols, size := p.right.Cols, p.w.DType.Size()
-	for from := 0; from < cols; from += roundingCols {
-		width := min(roundingCols, cols-from)
-		weights, delta, base, merged := s.weights[:width], s.delta[:width], s.base[:width], s.merged[:width]
-		for i := range n {
-			if err := tensor.ToF64(weights, s.bytes[(i*cols+from)*size:][:width*size], p.w.DType); err != nil {
-				part.err = fmt.Errorf("tensor %q: %w: %w", p.w.Name, ErrDType, err)
-				return part
+	if len(s.delta) < n*p.cols {
+		s.delta = make([]float64, n*p.cols)
+	}
+	all := s.delta[:n*p.cols]
+	clear(all)
+	p.right.AddProduct(all, p.cols, kernel.View64{Data: p.left.Data[first*p.left.Cols:], Stride: p.left.Cols}, n)
+	for j, v := range all {
+		all[j] = float64(p.scale * v)
+	}
+	size := p.w.DType.Size()
+	for at := 0; at < len(all); {
+		width := min(roundingCols, p.cols-at%p.cols)
+		weights, delta, base, merged := s.weights[:width], all[at:at+width], s.base[:width], s.merged[:width]
+		kernel.Widen(weights, s.bytes[at*size:(at+width)*size], p.w.DType)
+		for k, name := range p.formats {
+			f := formats[name]
+			copy(base, weights)
+			if !slices.Contains(f.exact, p.w.DType) {
+				f.round(base)
 			}
-			p.deltaRow(delta, first+i, from)
-			for k, name := range p.formats {
-				f := formats[name]
-				copy(base, weights)
-				if !slices.Contains(f.exact, p.w.DType) {
-					f.round(base)
-				}
-				for j, v := range base {
-					merged[j] = v + delta[j]
-				}
-				f.round(merged)
-				part.sums[k].add(weights, delta, base, merged)
+			for j, v := range base {
+				merged[j] = v + delta[j]
 			}
+			f.round(merged)
+			part.sums[k].add(kernel.TakeRounding(weights, delta, base, merged))
 		}
+		at += width
 	}
 	return part
 }
 
-// deltaRow writes entries of D: those of a stored row, from a column on.
-func (p *roundingPass) deltaRow(dst []float64, row, from int) {
-	clear(dst)
-	factors, cols := p.left.Row(row), p.right.Cols
-	right := func(k int) []float64 { return p.right.Data[k*cols+from:][:len(dst)] }
-	k := 0
-	for ; k+3 < len(factors); k += 4 {
-		gather4(factors[k:], right(k), right(k+1), right(k+2), right(k+3), dst)
-	}
-	for ; k < len(factors); k++ {
-		axpy(factors[k], right(k), dst)
-	}
-	for j, v := range dst {
-		dst[j] = float64(p.scale * v)
-	}
-}
-
-// gather4 is axpy for the first four factors of a and the vectors x0 to x3 in their order, in one pass over sum.
-func gather4(a, x0, x1, x2, x3, sum []float64) {
-	a0, a1, a2, a3 := a[0], a[1], a[2], a[3]
-	x0, x1, x2, x3 = x0[:len(sum)], x1[:len(sum)], x2[:len(sum)], x3[:len(sum)]
-	for i, s := range sum {
-		sum[i] = s + float64(a0*x0[i]) + float64(a1*x1[i]) + float64(a2*x2[i]) + float64(a3*x3[i])
-	}
-}
-
 // add adds a part of a row.
-func (s *roundingSums) add(weights, delta, base, merged []float64) {
-	var dot, deltaSquares, rounded, lost, baseSquares, baseLost float64
-	delta, base, merged = delta[:len(weights)], base[:len(weights)], merged[:len(weights)]
-	for j, w := range weights {
-		d, before := delta[j], base[j]
-		if w-w != 0 || d-d != 0 {
-			s.NonFinite++
-			continue
-		}
-		change := merged[j] - before
-		if d != 0 {
-			s.NonZero++
-			if change == 0 {
-				s.Lost++
-			}
-		}
-		if change != 0 {
-			s.Changed++
-		}
-		if change-change != 0 {
-			s.Overflow++
-			continue
-		}
-		dot += float64(change * d)
-		deltaSquares += float64(d * d)
-		rounded += float64(change * change)
-		lost += float64((change - d) * (change - d))
-		baseSquares += float64(w * w)
-		baseLost += float64((w - before) * (w - before))
-	}
-	s.dot.add(dot)
-	s.delta.add(deltaSquares)
-	s.rounded.add(rounded)
-	s.lost.add(lost)
-	s.base.add(baseSquares)
-	s.baseLost.add(baseLost)
+func (s *roundingSums) add(r kernel.Rounding) {
+	s.NonZero += int64(r.NonZero)
+	s.Lost += int64(r.Lost)
+	s.Changed += int64(r.Changed)
+	s.Overflow += int64(r.Overflow)
+	s.NonFinite += int64(r.NonFinite)
+	s.dot.add(r.Dot)
+	s.delta.add(r.Delta)
+	s.rounded.add(r.Rounded)
+	s.lost.add(r.Error)
+	s.base.add(r.Base)
+	s.baseLost.add(r.BaseError)
 }

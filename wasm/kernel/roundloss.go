@@ -10,13 +10,13 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// lossRows is how many rows a partial sum of RoundLoss covers.
-const lossRows = 64
+// lossRows is how many rows a partial sum covers: few enough for their deltas to stay in the second-level cache, or close to it.
+const lossRows = 24
 
 // RoundLoss tells what is left of the delta when it is merged into target, in one pass over w: D is the f32 delta of the merge, and
 // D' = round(f32(W)+D) - W with the merge's own rounding. w is the weight as stored, in BF16, F16 or F32; target is one of these too.
 // Entries where W, D or the rounded value is not finite are counted and left out of the sums. The sums are f64, over blocks of rows of
-// fixed size, which run in parallel, and then over blocks in order. w.Reader is read by several goroutines at once.
+// fixed size, row by row as kernel.TakeLoss takes them, which run in parallel, and then over blocks in order. w.Reader is read by several goroutines at once.
 func RoundLoss(w Stored, target tensor.DType, d *kernel.Delta) (abi.RoundLoss, error) {
 	rows, cols := w.Shape()
 	if r, c := d.Shape(); r != rows || c != cols {
@@ -29,8 +29,8 @@ func RoundLoss(w Stored, target tensor.DType, d *kernel.Delta) (abi.RoundLoss, e
 	}
 	parts := make([]lossPart, (rows+lossRows-1)/lossRows)
 	var next atomic.Int64
-	parallel(min(runtime.GOMAXPROCS(0), len(parts)), func(int) {
-		scratch := newLossScratch(lossRows, cols)
+	parallel(min(runtime.GOMAXPROCS(0)+1, len(parts)), func(int) { // one more, which reads while the others compute
+		var scratch lossScratch
 		for at := int(next.Add(1)) - 1; at < len(parts); at = int(next.Add(1)) - 1 {
 			first := at * lossRows
 			parts[at] = scratch.part(w, target, d, first, min(lossRows, rows-first))
@@ -66,77 +66,35 @@ type lossPart struct {
 
 // lossScratch is what one goroutine needs for a block.
 type lossScratch struct {
-	bytes                 []byte
-	weights, delta, after []float32
-}
-
-func newLossScratch(rows, cols int) *lossScratch {
-	n := rows * cols
-	return &lossScratch{weights: make([]float32, n), delta: make([]float32, n), after: make([]float32, n)}
+	bytes []byte
+	delta []float32
 }
 
 // part covers rows [first, first+n).
 func (s *lossScratch) part(w Stored, target tensor.DType, d *kernel.Delta, first, n int) lossPart {
 	_, cols := w.Shape()
-	weights, delta, after := s.weights[:n*cols], s.delta[:n*cols], s.after[:n*cols]
 	var err error
 	if s.bytes, err = w.read(s.bytes[:cap(s.bytes)], first, n); err != nil {
 		return lossPart{err: err}
 	}
-	if err := tensor.ToF32(weights, s.bytes, w.DType); err != nil {
-		return lossPart{err: err}
+	if s.delta == nil {
+		s.delta = make([]float32, n*cols) // no later block is larger
 	}
-	kernel.DeltaRows(delta, d, first, n)
-	roundSum(after, weights, delta, target)
-	part := lossPart{RoundLoss: abi.RoundLoss{FirstOverflow: -1}}
+	kernel.DeltaRows(s.delta, d, first, n)
+	part, stride := lossPart{RoundLoss: abi.RoundLoss{FirstOverflow: -1}}, cols*w.DType.Size()
 	for i := range n {
-		part.addRow(weights[i*cols:(i+1)*cols], delta[i*cols:(i+1)*cols], after[i*cols:(i+1)*cols], int64(first+i)*int64(cols))
+		row := kernel.TakeLoss(s.bytes[i*stride:(i+1)*stride], w.DType, target, s.delta[i*cols:(i+1)*cols])
+		part.Changed += int64(row.Changed)
+		part.NonZero += int64(row.NonZero)
+		part.Lost += int64(row.Lost)
+		part.Overflow += int64(row.Overflow)
+		if row.FirstOverflow >= 0 && part.FirstOverflow < 0 {
+			part.FirstOverflow = int64(first+i)*int64(cols) + int64(row.FirstOverflow)
+		}
+		part.Dot += row.Dot
+		part.DeltaSquares += row.Delta
+		part.RoundedSquares += row.Rounded
+		part.ErrorSquares += row.Error
 	}
 	return part
-}
-
-// roundSum writes round(w + delta) as f32, with the merge's rounding into target.
-func roundSum(dst, w, delta []float32, target tensor.DType) {
-	for j, v := range w {
-		switch sum := v + delta[j]; target {
-		case tensor.BF16:
-			dst[j] = tensor.BF16ToF32(tensor.F32ToBF16(sum))
-		case tensor.F16:
-			dst[j] = tensor.F16ToF32(tensor.F32ToF16(sum))
-		default:
-			dst[j] = sum
-		}
-	}
-}
-
-// addRow adds one row, whose first entry has the row-major index at.
-func (p *lossPart) addRow(w, delta, after []float32, at int64) {
-	var dot, deltaSquares, roundedSquares, errorSquares float64
-	for j, v := range w {
-		d, change := float64(delta[j]), float64(after[j])-float64(v)
-		if d != 0 {
-			p.NonZero++
-		}
-		if after[j] != v && (after[j] == after[j] || v == v) { // NaN that stays NaN is no change
-			p.Changed++
-		} else if d != 0 {
-			p.Lost++
-		}
-		if change-change != 0 || d-d != 0 {
-			if v-v == 0 && d-d == 0 {
-				if p.Overflow++; p.FirstOverflow < 0 {
-					p.FirstOverflow = at + int64(j)
-				}
-			}
-			continue
-		}
-		dot += float64(change * d)
-		deltaSquares += float64(d * d)
-		roundedSquares += float64(change * change)
-		errorSquares += float64((change - d) * (change - d))
-	}
-	p.Dot += dot
-	p.DeltaSquares += deltaSquares
-	p.RoundedSquares += roundedSquares
-	p.ErrorSquares += errorSquares
 }

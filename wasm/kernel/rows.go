@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
@@ -60,14 +61,15 @@ func (s Stored) readPart(dst []float64, first, n int) error {
 		return err
 	}
 	_, cols := s.Shape()
-	if err := tensor.ToF64(dst[:n*cols], bytes, s.DType); err != nil {
-		return fmt.Errorf("tensor %q: %w: %w", s.Name, ErrDType, err)
-	}
+	kernel.Widen(dst[:n*cols], bytes, s.DType)
 	return nil
 }
 
 // read returns the bytes of rows [first, first+n), in buffer if it is large enough.
 func (s Stored) read(buffer []byte, first, n int) ([]byte, error) {
+	if !s.DType.IsWeight() {
+		return nil, fmt.Errorf("tensor %q: dtype %v is not one that can be computed with: %w", s.Name, s.DType, ErrDType)
+	}
 	rows, cols := s.Shape()
 	if first < 0 || n < 0 || first > rows-n {
 		return nil, s.outside(first, n)

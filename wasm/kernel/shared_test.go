@@ -110,7 +110,7 @@ func naiveProduct(a, b *Matrix, transA, transB bool) *Matrix {
 		for j := range cols {
 			var sum float64
 			for k := range inner {
-				sum += float64(at(a, transA, i, k) * at(b, transB, k, j))
+				sum = math.FMA(at(a, transA, i, k), at(b, transB, k, j), sum)
 			}
 			p.Data[i*cols+j] = sum
 		}

@@ -1,8 +1,9 @@
 package kernel
 
 import (
-	"math"
 	"sync/atomic"
+
+	"github.com/tenon-ml/tenon/internal/kernel"
 )
 
 // A factor of a large weight is thousands of rows by a few columns. It is factorised in blocks of rows that stay in the cache while all
@@ -69,7 +70,7 @@ func factorizeAll(keep bool, all ...*tall) {
 	for _, t := range all {
 		t.joined.r = t.runs[0].r
 		for _, run := range t.runs[1:] {
-			t.joined.fold(run.r, t.cols, keep)
+			t.joined.fold(run.r, keep)
 		}
 	}
 }
@@ -86,19 +87,16 @@ func (t *tall) factorizeRun(i int, keep bool) {
 	var spare columns
 	for b := range blocks {
 		from, to := bounds(first, last-first, b, blocks)
-		if spare == nil || keep {
+		if spare.cols == 0 || keep {
 			spare = newColumns((last-first+blocks-1)/blocks, t.cols)
 		}
-		block := make(columns, t.cols)
-		for j := range block {
-			block[j] = spare[j][:to-from]
-		}
+		block := spare.above(to - from)
 		t.load(block, from)
 		if b > 0 {
-			t.runs[i].fold(block, to-from, keep)
+			t.runs[i].fold(block, keep)
 			continue
 		}
-		h := factorize(block, to-from)
+		h := factorize(block)
 		t.runs[i].r = h.r()
 		if keep {
 			t.runs[i].first = h
@@ -108,72 +106,55 @@ func (t *tall) factorizeRun(i int, keep bool) {
 
 // load fills a block with the rows from first on.
 func (t *tall) load(block columns, first int) {
-	if t.transposed {
-		for j, column := range block {
-			for i, v := range t.source.Row(j)[first : first+len(column)] {
-				column[i] = float64(t.factor * v)
-			}
+	for j := range block.cols {
+		if t.transposed {
+			copy(block.column(j), t.source.Row(j)[first:])
 		}
-		return
 	}
-	for i := range block[0] {
-		for j, v := range t.source.Row(first + i) {
-			block[j][i] = float64(t.factor * v)
+	if !t.transposed {
+		kernel.Transpose64(block.data, block.stride, t.source.Data[first*t.cols:], t.cols, block.rows, block.cols)
+	}
+	if t.factor != 1 {
+		for j := range block.cols {
+			kernel.Scale64(t.factor, block.column(j))
 		}
 	}
 }
 
-// fold takes over a block of so many rows.
-func (p *tallPart) fold(block columns, rows int, keep bool) {
-	f := fold{work: block, tau: make([]float64, len(block))}
-	for j, v := range block {
-		f.tau[j] = foldReflector(&p.r[j][j], v[:rows])
-		f.reflect(j, j, p.r[j+1:], block[j+1:])
+// fold takes over a block.
+func (p *tallPart) fold(block columns, keep bool) {
+	f := fold{work: block, tau: make([]float64, block.cols)}
+	for first := 0; first < block.cols; first += panelCols {
+		last := min(first+panelCols, block.cols)
+		for j := first; j < last; j++ {
+			f.tau[j] = foldReflector(&p.r.column(j)[j], block.column(j))
+			reflect(block.column(j), f.tau[j], p.r.part(j+1, last).below(j), block.part(j+1, last))
+		}
+		if last < block.cols {
+			f.applyPanel(first, true, p.r.part(last, block.cols), block.part(last, block.cols))
+		}
 	}
 	if keep {
 		p.folded = append(p.folded, f)
 	}
 }
 
-// foldReflector is reflector for a vector whose first entry lies elsewhere.
-func foldReflector(head *float64, tail []float64) (tau float64) {
-	squares := dot(tail, tail)
-	if squares < negligible {
-		clear(tail)
-		return 0
-	}
-	norm := math.Sqrt(float64(*head**head) + squares)
-	if *head > 0 {
-		norm = -norm // away from head, so that nothing cancels
-	}
-	inverse := 1 / (*head - norm)
-	for i := range tail {
-		tail[i] *= inverse
-	}
-	tau = (norm - *head) / norm
-	*head = norm
-	return tau
-}
-
-// reflect applies reflection j to the entries at row of the columns of upper and to the columns of x below them, two at a time.
-func (f *fold) reflect(j, row int, upper, x columns) {
-	v, tau := f.work[j], f.tau[j]
-	if tau == 0 {
+// applyPanel applies the reflections of the panel that starts at column first to the columns of x below those of heads.
+func (f *fold) applyPanel(first int, transposed bool, heads, x columns) {
+	last := min(first+panelCols, len(f.tau))
+	if (last-first)*x.cols < 64 { // too few for what it takes to gather them
+		for i := range last - first {
+			j := first + i
+			if !transposed {
+				j = last - 1 - i
+			}
+			reflect(f.work.column(j), f.tau[j], heads.below(j), x)
+		}
 		return
 	}
-	l := 0
-	for ; l+1 < len(x); l += 2 {
-		a, b := dot2(v, x[l], x[l+1])
-		a, b = float64(tau*(upper[l][row]+a)), float64(tau*(upper[l+1][row]+b))
-		upper[l][row] -= a
-		upper[l+1][row] -= b
-		axpy2(-a, -b, v, x[l], x[l+1])
-	}
-	for ; l < len(x); l++ {
-		a := float64(tau * (upper[l][row] + dot(v, x[l])))
-		upper[l][row] -= a
-		axpy(-a, v, x[l])
-	}
+	r := gatherReflectors(f.work.part(first, last), f.tau[first:last], true)
+	r.apply(transposed, heads.below(first), x)
+	r.release()
 }
 
 // r returns R, k x cols with k = min(rows, cols), by columns.
@@ -184,18 +165,16 @@ func (t *tall) k() int { return min(t.rows, t.cols) }
 
 // apply returns Q x for the columns of x, each of length k or less: the missing entries are zero.
 func (t *tall) apply(x columns) *Matrix {
-	result := NewMatrix(t.rows, len(x))
+	result := NewMatrix(t.rows, x.cols)
 	heads := make([]columns, len(t.runs)) // what each run's triangle stands for
-	heads[0] = newColumns(t.k(), len(x))
-	for c, column := range x {
-		copy(heads[0][c], column)
-	}
+	heads[0] = newColumns(t.k(), x.cols)
+	heads[0].set(x)
 	for i := len(t.runs) - 1; i > 0; i-- {
-		heads[i] = newColumns(t.cols, len(x))
+		heads[i] = newColumns(t.cols, x.cols)
 		t.joined.folded[i-1].unfold(heads[0], heads[i])
 	}
 	var next atomic.Int64
-	products := float64(t.rows) * float64(t.cols) * float64(len(x))
+	products := float64(t.rows) * float64(t.cols) * float64(x.cols)
 	parallel(workers(len(t.runs), products), func(int) {
 		for i := int(next.Add(1)) - 1; i < len(t.runs); i = int(next.Add(1)) - 1 {
 			t.applyRun(result, heads[i], i)
@@ -209,24 +188,27 @@ func (t *tall) applyRun(result *Matrix, head columns, i int) {
 	first, last := bounds(0, t.rows, i, len(t.runs))
 	run, blocks := &t.runs[i], t.blocksOf(last-first)
 	write := func(x columns, from int) {
-		for c, column := range x {
-			for row, v := range column {
-				result.Data[(from+row)*result.Cols+c] = v
-			}
-		}
+		kernel.Transpose64(result.Data[from*result.Cols:], result.Cols, x.data, x.stride, x.cols, x.rows)
 	}
+	spare := newColumns((last-first+blocks-1)/blocks, head.cols)
 	for b := blocks - 1; b > 0; b-- {
 		from, to := bounds(first, last-first, b, blocks)
-		x := newColumns(to-from, len(head))
+		clear(spare.data)
+		x := spare.above(to - from)
 		run.folded[b-1].unfold(head, x)
 		write(x, from)
 	}
-	write(run.first.apply(head), first)
+	_, to := bounds(first, last-first, 0, blocks)
+	clear(spare.data)
+	x := spare.above(to - first)
+	x.set(head)
+	run.first.applyTo(x)
+	write(x, first)
 }
 
 // unfold turns the entries head of a folded triangle into those of the triangle before and of the block, whose columns x are zero.
 func (f *fold) unfold(head, x columns) {
-	for j := len(f.tau) - 1; j >= 0; j-- {
-		f.reflect(j, j, head, x)
+	for first := (len(f.tau) - 1) / panelCols * panelCols; first >= 0; first -= panelCols {
+		f.applyPanel(first, false, head, x)
 	}
 }

@@ -20,16 +20,15 @@ func TestTall(t *testing.T) {
 				m := random(r, shape[0], shape[1])
 				source := m
 				if transposed {
-					source = columnsOf(m, false).byRows(shape[0])
+					source = columnsOf(m, false).byRows()
 				}
 				f := newTall(source, transposed, 2)
 				factorizeAll(true, f)
-				unit := make(columns, shape[1])
-				for j := range unit {
-					unit[j] = make([]float64, j+1)
-					unit[j][j] = 1
+				unit := newColumns(shape[1], shape[1])
+				for j := range unit.cols {
+					unit.column(j)[j] = 1
 				}
-				q, upper := f.apply(unit), f.r().matrix(shape[1])
+				q, upper := f.apply(unit), f.r().matrix()
 				checkOrthonormal(t, "Q", q)
 				product, err := MatMul(q, upper, false, false)
 				if err != nil {
@@ -40,7 +39,7 @@ func TestTall(t *testing.T) {
 				}
 				bare := newTall(source, transposed, 2)
 				factorizeAll(false, bare)
-				if d := distance(t, bare.r().matrix(shape[1]), upper); d != 0 {
+				if d := distance(t, bare.r().matrix(), upper); d != 0 {
 					t.Errorf("R without Q differs by %g", d)
 				}
 			})

@@ -13,18 +13,36 @@ const maxFormats = 8
 // update reads a target's factors for the kernels that add them to W, and returns W as it lies in its file beside them.
 func (c *call) update(t *Target) (kernel.Stored, kernel.Update, error) {
 	w := &stored{Source: t.Base, rows: t.Out, cols: t.In, transposed: t.FanInFanOut}
-	none := func(err error) (kernel.Stored, kernel.Update, error) { return kernel.Stored{}, kernel.Update{}, err }
-	if err := c.room(2*t.Rank, t.In+t.Out, 0); err != nil { // the factors, and a copy that is scaled or transposed
-		return none(err)
+	update, err := c.updateRows(t, 0, t.Out)
+	return w.rowsInFile(), update, err
+}
+
+// updateRows is update for rows [first, first+n) of B.
+func (c *call) updateRows(t *Target, first, n int) (kernel.Update, error) {
+	if err := c.room(2*t.Rank, t.In+n, 0); err != nil { // the factors, and a copy that is scaled or transposed
+		return kernel.Update{}, err
 	}
-	b, a := kernel.NewMatrix(t.Out, t.Rank), kernel.NewMatrix(t.Rank, t.In)
-	if err := c.readF64(&stored{Source: t.B, rows: t.Out, cols: t.Rank}, b.Data, 0); err != nil {
-		return none(err)
+	b, a := kernel.NewMatrix(n, t.Rank), kernel.NewMatrix(t.Rank, t.In)
+	if err := c.readF64(&stored{Source: t.B, rows: t.Out, cols: t.Rank}, b.Data, int64(first)*int64(t.Rank)); err != nil {
+		return kernel.Update{}, err
 	}
 	if err := c.readF64(&stored{Source: t.A, rows: t.Rank, cols: t.In}, a.Data, 0); err != nil {
-		return none(err)
+		return kernel.Update{}, err
 	}
-	return w.rowsInFile(), kernel.Update{B: b, A: a, Scale: t.Scale, Transposed: t.FanInFanOut}, nil
+	return kernel.Update{B: b, A: a, Scale: t.Scale, Transposed: t.FanInFanOut}, nil
+}
+
+// updatedRows is update for rows [first, first+n) of W as it lies in its file: first is then where they begin in what is returned. A guest that
+// looks at a sample asks for a few rows many times.
+func (c *call) updatedRows(t *Target, first, n int) (kernel.Stored, kernel.Update, int, error) {
+	if t.FanInFanOut {
+		w, update, err := c.update(t)
+		return w, update, first, err
+	}
+	update, err := c.updateRows(t, first, n)
+	w := (&stored{Source: t.Base, rows: n, cols: t.In}).rowsInFile()
+	w.Offset += int64(first) * int64(t.In) * int64(t.Base.DType.Size())
+	return w, update, 0, err
 }
 
 func rounding(c *call) (int32, error) {
@@ -49,11 +67,11 @@ func rounding(c *call) (int32, error) {
 	for i := range formats {
 		formats[i] = abi.Format(binary.LittleEndian.Uint32(asked[4*i:]))
 	}
-	w, update, err := c.update(t)
+	w, update, from, err := c.updatedRows(t, int(first), int(rows))
 	if err != nil {
 		return 0, err
 	}
-	results, err := kernel.Roundings(w, update, formats, int(first), int(rows))
+	results, err := kernel.Roundings(w, update, formats, from, int(rows))
 	if err != nil {
 		return 0, failed(err)
 	}

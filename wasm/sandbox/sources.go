@@ -6,8 +6,8 @@ import (
 	"io"
 	"math"
 
+	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/abi"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 // chunk is how many elements are read from a file at a time.
@@ -55,7 +55,8 @@ func (r *run) elements(s *stored, first int64, n int, take func(raw []byte, at i
 // readF64 reads elements first to first+len(dst)-1 as the guest sees them.
 func (r *run) readF64(s *stored, dst []float64, first int64) error {
 	return r.elements(s, first, len(dst), func(raw []byte, at int) error {
-		return tensor.ToF64(dst[at:at+len(raw)/s.DType.Size()], raw, s.DType)
+		kernel.Widen(dst[at:at+len(raw)/s.DType.Size()], raw, s.DType)
+		return nil
 	})
 }
 

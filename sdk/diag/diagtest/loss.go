@@ -20,7 +20,8 @@ func round(x float64, dtype abi.DType) float64 {
 	return x
 }
 
-func isFinite(x float64) bool { return x-x == 0 }
+// isFinite does not subtract x from itself: where x is a product, a compiler may fuse the two.
+func isFinite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // roundLoss is abi.RoundLoss, from the dense delta. Entries where W, the delta or what they round to is not finite are in no sum.
 func roundLoss(w, b, a Matrix, scale float64, dtype abi.DType) abi.RoundLoss {
