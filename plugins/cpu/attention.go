@@ -1,11 +1,18 @@
 package cpu
 
-import "math"
+import (
+	"math"
+	"sync"
+	"sync/atomic"
 
-// turn computes the angles of the current position: pair i turns by position · theta^(-2i/headDim). The sines are f64, cast to f32.
+	"github.com/tenon-ml/tenon/internal/kernel"
+)
+
+// turn computes the angles of the batch's positions: pair i turns by position · theta^(-2i/headDim). The sines are f64, cast to f32.
 func (s *session) turn() {
-	for i, frequency := range s.frequencies {
-		sin, cos := math.Sincos(float64(s.position) * frequency)
+	half := len(s.frequencies)
+	for i := range s.cos {
+		sin, cos := math.Sincos(float64(s.position+i/half) * s.frequencies[i%half])
 		s.sin[i], s.cos[i] = float32(sin), float32(cos)
 	}
 }
@@ -22,48 +29,54 @@ func rotate(x []float32, headDim int, cos, sin []float32) {
 	}
 }
 
-// attend computes softmax(q·K / sqrt(headDim))·V over the positions so far, the current one included, for each query head. Heads share key-value
-// heads in groups.
-func (s *session) attend(layer int) {
+// minSharedProducts is the least work of attention that workers are started for.
+const minSharedProducts = 1 << 18
+
+// attend computes softmax(q·K / sqrt(headDim))·V over the positions so far, the token's own included, for each query head of each token of the
+// batch.
+func (s *session) attend(layer, workers int) {
 	c := s.cache.config
-	length := s.position + 1
-	for len(s.scores) < length {
-		s.scores = append(s.scores, 0)
+	longest := s.position + s.tokens
+	if 2*s.tokens*c.heads*c.headDim*longest < minSharedProducts {
+		workers = 1
 	}
-	scores := s.scores[:length]
-	group := c.heads / c.kvHeads
-	scale := float32(1 / math.Sqrt(float64(c.headDim)))
-	for head := range c.heads {
-		query := s.query[head*c.headDim : (head+1)*c.headDim]
-		for page := 0; page*pageTokens < length; page++ {
-			run := s.cache.run(page, layer, keys, head/group)
-			for t := range min(pageTokens, length-page*pageTokens) {
-				scores[page*pageTokens+t] = float32(dot(query, run[t*c.headDim:]) * scale)
-			}
-		}
-		softmax(scores)
-		out := s.attended[head*c.headDim : (head+1)*c.headDim]
-		clear(out)
-		for page := 0; page*pageTokens < length; page++ {
-			run := s.cache.run(page, layer, values, head/group)
-			for t := range min(pageTokens, length-page*pageTokens) {
-				addScaled(out, run[t*c.headDim:], scores[page*pageTokens+t])
-			}
-		}
+	s.reserve(workers, longest)
+	// One head after the other: the tokens of a batch read the same keys.
+	each(c.heads*s.tokens, workers, func(i, worker int) {
+		head, token := i/s.tokens, i%s.tokens
+		s.attendHead(layer, head, token, s.scratch[worker][:s.position+token+1])
+	})
+}
+
+// attendHead computes what one head of one token sees. Heads share key-value heads in groups.
+func (s *session) attendHead(layer, head, token int, scores []float32) {
+	c := s.cache.config
+	shared := head / (c.heads / c.kvHeads)
+	query, out := s.of(s.query, token)[head*c.headDim:][:c.headDim], s.of(s.attended, token)[head*c.headDim:][:c.headDim]
+	for page := 0; page*pageTokens < len(scores); page++ {
+		part := scores[page*pageTokens : min((page+1)*pageTokens, len(scores))]
+		kernel.Dots(part, s.cache.run(page, layer, keys, shared), query)
+	}
+	softmax(scores, float32(1/math.Sqrt(float64(c.headDim))))
+	clear(out)
+	for page := 0; page*pageTokens < len(scores); page++ {
+		part := scores[page*pageTokens : min((page+1)*pageTokens, len(scores))]
+		kernel.AddWeighted(out, part, s.cache.run(page, layer, values, shared))
 	}
 }
 
-// softmax works in place. The largest score is taken away first, so no exponential overflows.
-func softmax(x []float32) {
+// softmax works in place, on x times scale, which is positive. The largest is taken away first, so no exponential overflows.
+func softmax(x []float32, scale float32) {
 	largest := x[0]
 	for _, v := range x {
-		largest = max(largest, v)
+		if v > largest {
+			largest = v
+		}
 	}
+	kernel.Exp(x, scale, -largest*scale)
 	sum := 0.0
-	for i, v := range x {
-		e := math.Exp(float64(v - largest))
-		sum += e
-		x[i] = float32(e)
+	for _, e := range x {
+		sum += float64(e)
 	}
 	inverse := float32(1 / sum)
 	for i := range x {
@@ -71,27 +84,25 @@ func softmax(x []float32) {
 	}
 }
 
-// dot multiplies x with the first len(x) of y, in four partial sums.
-func dot(x, y []float32) float32 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float32
-	i := 0
-	for ; i+4 <= len(x); i += 4 {
-		s0 += float32(x[i] * y[i])
-		s1 += float32(x[i+1] * y[i+1])
-		s2 += float32(x[i+2] * y[i+2])
-		s3 += float32(x[i+3] * y[i+3])
+// each calls work for every i below n, in at most workers goroutines, and says in which.
+func each(n, workers int, work func(i, worker int)) {
+	workers = min(workers, n)
+	if workers <= 1 {
+		for i := range n {
+			work(i, 0)
+		}
+		return
 	}
-	for ; i < len(x); i++ {
-		s0 += float32(x[i] * y[i])
+	var next atomic.Int64
+	turns := func(worker int) {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			work(i, worker)
+		}
 	}
-	return (s0 + s2) + (s1 + s3)
-}
-
-// addScaled adds factor times the first len(dst) of x.
-func addScaled(dst, x []float32, factor float32) {
-	x = x[:len(dst)]
-	for i := range dst {
-		dst[i] += float32(x[i] * factor)
+	var group sync.WaitGroup
+	for worker := 1; worker < workers; worker++ {
+		group.Go(func() { turns(worker) })
 	}
+	turns(0)
+	group.Wait()
 }

@@ -80,34 +80,44 @@ type comparison struct {
 func (c *comparison) read(ctx context.Context, tokens []int32, first int) (*backendpb.CompareResponse, error) {
 	n := len(tokens) - first
 	out := &backendpb.CompareResponse{NllBase: make([]float64, n), NllGeneration: make([]float64, n), Kl: make([]float64, n)}
-	for i, id := range tokens[:len(tokens)-1] {
-		predict := i+1 >= first
-		if err := c.step(ctx, id, predict); err != nil {
+	for from := 0; from < len(tokens)-1; from += promptTokens {
+		batch := tokens[from:min(from+promptTokens, len(tokens)-1)]
+		if err := c.both(func(s *session, workers int) error { return s.advance(ctx, batch, workers) }); err != nil {
 			return nil, err
 		}
-		if predict {
-			at := i + 1 - first
-			out.NllBase[at], out.NllGeneration[at], out.Kl[at] = compare(c.base.logits, c.other.logits, tokens[i+1])
+		for at := max(0, first-1-from); at < len(batch); at += predictTokens {
+			count := min(predictTokens, len(batch)-at)
+			if err := c.both(func(s *session, workers int) error {
+				s.predict(at, count, workers)
+				return canceled(ctx)
+			}); err != nil {
+				return nil, err
+			}
+			each(count, c.backend.share(), func(i, _ int) {
+				next := from + at + i + 1
+				to := next - first
+				out.NllBase[to], out.NllGeneration[to], out.Kl[to] = compare(c.base.prediction(i), c.other.prediction(i), tokens[next])
+			})
 		}
 	}
 	return out, nil
 }
 
-// step evaluates a token in both models: at the same time where there are workers for both.
-func (c *comparison) step(ctx context.Context, id int32, predict bool) error {
+// both does something with both models: at the same time where there are workers for both.
+func (c *comparison) both(do func(s *session, workers int) error) error {
 	share := c.backend.share()
 	switch {
 	case c.other == c.base:
-		return c.base.step(ctx, id, predict, share)
+		return do(c.base, share)
 	case share == 1:
-		if err := c.base.step(ctx, id, predict, 1); err != nil {
+		if err := do(c.base, 1); err != nil {
 			return err
 		}
-		return c.other.step(ctx, id, predict, 1)
+		return do(c.other, 1)
 	}
 	var both errgroup.Group
-	both.Go(func() error { return c.base.step(ctx, id, predict, share-share/2) })
-	err := c.other.step(ctx, id, predict, share/2)
+	both.Go(func() error { return do(c.base, share-share/2) })
+	err := do(c.other, share/2)
 	if baseErr := both.Wait(); baseErr != nil {
 		return baseErr
 	}

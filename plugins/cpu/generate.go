@@ -149,44 +149,66 @@ type text struct {
 	queue   chan<- *backendpb.GenerateEvent
 }
 
-// step evaluates one token with the workers that are this text's share.
-func (t *text) step(ctx context.Context, id int32, predict bool) error {
-	return t.session.step(ctx, id, predict, t.backend.share())
-}
-
 // share is how many workers each running text gets. The numbers do not depend on it.
 func (b *Backend) share() int { return max(1, b.options.Workers/max(1, int(b.running.Load()))) }
 
 // readPrompt evaluates the prompt, and leaves the first prediction in the session.
 func (t *text) readPrompt(ctx context.Context) error {
-	for i, id := range t.request.Prompt {
-		if t.request.PromptLogprobs {
-			event := &backendpb.Token{Id: id}
-			if i > 0 {
-				if err := t.describe(event, max(t.request.Logprobs, 0)); err != nil {
-					return err
-				}
-			}
-			t.queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Prompt{Prompt: event}}
-		}
-		last := i == len(t.request.Prompt)-1
-		if err := t.step(ctx, id, last && t.request.MaxTokens > 0 || !last && t.request.PromptLogprobs); err != nil {
+	s, prompt := t.session, t.request.Prompt
+	if t.request.PromptLogprobs {
+		t.queue <- promptEvent(&backendpb.Token{Id: prompt[0]})
+	}
+	for first := 0; first < len(prompt); first += promptTokens {
+		batch := prompt[first:min(first+promptTokens, len(prompt))]
+		if err := s.advance(ctx, batch, t.backend.share()); err != nil {
 			return err
+		}
+		if t.request.PromptLogprobs {
+			if err := t.describePrompt(ctx, len(batch), prompt[first+1:]); err != nil {
+				return err
+			}
+		}
+	}
+	if t.request.MaxTokens > 0 {
+		s.predict(s.tokens-1, 1, t.backend.share())
+	}
+	return nil
+}
+
+// describePrompt queues the tokens of the prompt that the batch just evaluated predicts: those of next, as far as there are.
+func (t *text) describePrompt(ctx context.Context, tokens int, next []int32) error {
+	next = next[:min(tokens, len(next))]
+	for from := 0; from < len(next); from += predictTokens {
+		if err := canceled(ctx); err != nil {
+			return err
+		}
+		count := min(predictTokens, len(next)-from)
+		t.session.predict(from, count, t.backend.share())
+		for i := range count {
+			event := &backendpb.Token{Id: next[from+i]}
+			if err := describe(event, t.session.prediction(i), max(t.request.Logprobs, 0)); err != nil {
+				return err
+			}
+			t.queue <- promptEvent(event)
 		}
 	}
 	return nil
+}
+
+func promptEvent(token *backendpb.Token) *backendpb.GenerateEvent {
+	return &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Prompt{Prompt: token}}
 }
 
 // write generates until a stop token or the limit.
 func (t *text) write(ctx context.Context) (backendpb.Finish_Reason, error) {
 	choose := newSampler(t.request.Temperature, t.request.TopP, t.request.Seed)
 	for n := range t.request.MaxTokens {
-		id, err := choose.pick(t.session.logits)
+		id, err := choose.pick(t.session.prediction(0))
 		if err != nil {
 			return backendpb.Finish_UNKNOWN, err
 		}
 		event := &backendpb.Token{Id: id}
-		if err := t.describe(event, t.request.Logprobs); err != nil {
+		if err := describe(event, t.session.prediction(0), t.request.Logprobs); err != nil {
 			return backendpb.Finish_UNKNOWN, err
 		}
 		t.queue <- &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Token{Token: event}}
@@ -196,19 +218,20 @@ func (t *text) write(ctx context.Context) (backendpb.Finish_Reason, error) {
 		if n == t.request.MaxTokens-1 {
 			break
 		}
-		if err := t.step(ctx, id, true); err != nil {
+		workers := t.backend.share()
+		if err := t.session.advance(ctx, []int32{id}, workers); err != nil {
 			return backendpb.Finish_UNKNOWN, err
 		}
+		t.session.predict(0, 1, workers)
 	}
 	return backendpb.Finish_LENGTH, nil
 }
 
 // describe adds the token's log-probability and n alternatives from the logits that predicted it; n of -1 adds nothing.
-func (t *text) describe(event *backendpb.Token, n int32) error {
+func describe(event *backendpb.Token, logits []float32, n int32) error {
 	if n < 0 {
 		return nil
 	}
-	logits := t.session.logits
 	norm := logSumExp(logits)
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return errNotFinite

@@ -183,11 +183,10 @@ func checkTexts(t *testing.T, b *Backend, client backendpb.BackendClient, alias 
 			t.Fatal(err)
 		}
 		s := newSession(g.model, &b.sessions)
-		for _, id := range text.Prompt {
-			if err := s.step(t.Context(), id, true, 1); err != nil {
-				t.Fatal(err)
-			}
+		if err := s.advance(t.Context(), text.Prompt, 1); err != nil {
+			t.Fatal(err)
 		}
+		s.predict(len(text.Prompt)-1, 1, 1)
 		for j, logit := range text.FirstLogits {
 			if math.Abs(float64(s.logits[j])-logit) > 1e-4 {
 				t.Errorf("prompt %d: logit %d is %g, want %g", i, j, s.logits[j], logit)

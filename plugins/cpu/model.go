@@ -30,9 +30,13 @@ type matrix struct {
 	rows, cols int
 }
 
-// times computes dst = W x with at most workers goroutines; the result does not depend on how many.
-func (m *matrix) times(dst, x []float32, workers int) {
-	kernel.ParallelMatVec(dst, m.bytes, m.dtype, m.rows, m.cols, x, workers)
+// times computes dst = W x for each of n vectors, one after the other, with at most workers goroutines. The result depends on neither.
+func (m *matrix) times(dst, x []float32, n, workers int) {
+	if n == 1 {
+		kernel.ParallelMatVec(dst, m.bytes, m.dtype, m.rows, m.cols, x, workers)
+		return
+	}
+	kernel.ParallelMatMat(dst, m.bytes, m.dtype, m.rows, m.cols, x, n, workers)
 }
 
 // newModel finds every tensor the family needs, and refuses a base that has more: a bias or a norm that is left out would make text that looks right.
