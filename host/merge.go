@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/tenon-ml/tenon/host/backend"
-	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -18,12 +17,16 @@ type MergeRequest struct {
 	With     []string
 	Out      string
 	Override string // reason for merging without a check; "" checks
+
+	ShardBytes int64                // most bytes of tensors in one file; 0 keeps the base's shards
+	Progress   func(merge.Progress) // hears how far the writing is, from several goroutines; may be nil
 }
 
 // Merge checks an adapter and, when the gate is open, writes the merged checkpoint. A closed gate is an answer: the report comes back and
-// the receipt is nil. With an Override no diagnostic runs and the report is nil; the reason goes into the receipt.
+// the receipt is nil. With an Override no diagnostic runs and the report is nil; the reason goes into the receipt. A merge that another run
+// can end gives a *merge.Interrupted.
 func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *report.Report, error) {
-	b, err := base.Open(r.Base)
+	b, err := h.OpenBase(r.Base)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -62,6 +65,6 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 	if err != nil {
 		return nil, checked.Report, err
 	}
-	receipt, err := checked.Plan.Write(ctx, client, r.Out, decision)
+	receipt, err := checked.Plan.Write(ctx, client, merge.Output{Dir: r.Out, Gate: decision, ShardBytes: r.ShardBytes, Progress: r.Progress})
 	return receipt, checked.Report, err
 }

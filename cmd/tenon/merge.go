@@ -17,7 +17,7 @@ import (
 
 func (c *command) merge() *cobra.Command {
 	var request host.MergeRequest
-	var backendName, dtype, failOn string
+	var backendName, dtype, failOn, shardSize string
 	var noCheck bool
 	cmd := &cobra.Command{
 		Use:   "merge ADAPTER[@SCALE] --base MODEL --out DIR",
@@ -25,7 +25,11 @@ func (c *command) merge() *cobra.Command {
 		Long: `Merge checks an adapter and, when the gate is open, writes W' = W + s B A into a
 new checkpoint directory with the base's shards, dtypes and other files, and a
 receipt that tenon verify holds every byte against. The directory appears
-complete and verified, or not at all.
+complete and verified, or not at all. A merge that was interrupted goes on where
+it stopped when the same command is given again.
+
+--shard-size cuts the checkpoint anew, into files of at most so many bytes of
+tensors; without it the base's files are kept.
 
 SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it, and
 is what the gate judges.`,
@@ -39,12 +43,23 @@ is what the gate judges.`,
 			if request.Adapter, request.Scale, err = splitScale(args[0]); err != nil {
 				return err
 			}
+			if shardSize != "" {
+				if request.ShardBytes, err = parseSize(shardSize); err != nil {
+					return err
+				}
+			}
 			h, err := c.host()
 			if err != nil {
 				return err
 			}
+			show, clear := c.newMergeProgress()
+			request.Progress = show
 			receipt, checked, err := h.Merge(cmd.Context(), request)
+			clear()
 			if err != nil {
+				if kept, ok := errors.AsType[*merge.Interrupted](err); ok {
+					fmt.Fprintf(c.stderr, "tenon: %s\n", report.Escape(kept.Kindly()))
+				}
 				return err
 			}
 			if receipt == nil {
@@ -63,6 +78,7 @@ is what the gate judges.`,
 	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
 	flags.StringVar(&backendName, "backend", "cpu", "what computes: cpu")
 	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")
+	flags.StringVar(&shardSize, "shard-size", "", "cut into files of at most `SIZE`, such as 5GB (default: as the base)")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
 	flags.BoolVar(&noCheck, "no-check", false, "merge without diagnostics; needs --reason, which the receipt records")
 	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden, as `TEXT`")

@@ -20,10 +20,19 @@ type progress struct {
 	last    int // of this step; a goroutine that was overtaken shows nothing
 }
 
-// newProgress gives nil where nobody is watching.
-func (c *command) newProgress() func(what string, done, total int) {
+// watched is the terminal somebody may be watching, or nil.
+func (c *command) watched() *os.File {
 	f, ok := c.stderr.(*os.File)
 	if _, ci := os.LookupEnv("CI"); !ok || ci || c.quiet || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return f
+}
+
+// newProgress gives nil where nobody is watching.
+func (c *command) newProgress() func(what string, done, total int) {
+	f := c.watched()
+	if f == nil {
 		return nil
 	}
 	p := &progress{started: time.Now()}

@@ -227,7 +227,7 @@ func TestWriteChecksTheFiles(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := filepath.Join(dir, "merged")
-			if _, err := p.Write(t.Context(), &liar{BackendClient: client, written: c.written}, out, merge.ReceiptGate{}); err == nil {
+			if _, err := p.Write(t.Context(), &liar{BackendClient: client, written: c.written}, merge.Output{Dir: out, Gate: merge.ReceiptGate{}}); err == nil {
 				t.Error("it was accepted")
 			}
 			if left, _ := os.ReadDir(dir); len(left) != 0 {
@@ -258,7 +258,7 @@ func TestWriteAndStageAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	receipt, err := p.Write(t.Context(), client, out, merge.ReceiptGate{Verdict: "admit"})
+	receipt, err := p.Write(t.Context(), client, merge.Output{Dir: out, Gate: merge.ReceiptGate{Verdict: "admit"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestVerifyRefuses(t *testing.T) {
 	p := newPlan(t, 1)
 	client := newClient(t, p)
 	out := filepath.Join(t.TempDir(), "merged")
-	if _, err := p.Write(t.Context(), client, out, merge.ReceiptGate{}); err != nil {
+	if _, err := p.Write(t.Context(), client, merge.Output{Dir: out, Gate: merge.ReceiptGate{}}); err != nil {
 		t.Fatal(err)
 	}
 	original, err := os.ReadFile(filepath.Join(out, merge.ReceiptName))
@@ -325,6 +325,9 @@ func TestVerifyRefuses(t *testing.T) {
 		{"a path that leaves", `"name": "config.json"`, `"name": "../config.json"`, fault.ReceiptBad},
 		{"a file twice", `"name": "config.json"`, `"name": "tokenizer.json"`, fault.ReceiptBad},
 		{"a tensor of no file", `"file": "model.safetensors"`, `"file": "other.safetensors"`, fault.ReceiptBad},
+		{"a shard with a digest", `"headerSha256"`, `"sha256"`, fault.ReceiptBad},
+		{"a file with both digests", `"headerSha256"`, `"sha256": "00", "headerSha256"`, fault.ReceiptBad},
+		{"a tensor twice", `"name": "model.norm.weight"`, `"name": "model.embed_tokens.weight"`, fault.ReceiptBad},
 		{"an unknown key", `"rule"`, `"ruse"`, fault.ReceiptBad},
 		{"a duplicate key", `"rule"`, `"schemaVersion": "tenon.receipt/v1", "rule"`, fault.ReceiptBad},
 		{"not JSON", `{`, `[`, fault.ReceiptBad},

@@ -5,139 +5,101 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/tenon-ml/tenon/host/base"
+	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/safetensors"
-	"github.com/tenon-ml/tenon/sdk/backend"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// verifyOutputs reads what the backend wrote back from the files: it must hash to what the backend said and multiply as the reference does.
-func (p *Plan) verifyOutputs(ctx context.Context, shards []shard, outputs map[string]output, digests Digests) error {
-	seed := newProbeSeed()
-	files := make([]*os.File, len(shards))
-	for i, s := range shards {
-		f, err := os.Open(s.path)
-		if err != nil {
-			return fault.New(fault.IORead, "it cannot be read back").In(s.path).Wrap(err)
-		}
-		defer f.Close()
-		files[i] = f
+// list carries over the base's other files and enters everything in the receipt.
+func (w *writing) list(ctx context.Context, r *Receipt) error {
+	own := map[string]bool{
+		ReceiptName: true, // a base that was itself merged has a receipt of its own, which is not true of this directory
 	}
-	return p.each(ctx, func(item Item) error {
-		out := outputs[item.Name]
-		sum, product, err := readBack(files[out.shard], out.Ref, backend.Probe(seed, item.Name, out.Shape[1]))
-		if err != nil {
-			return fault.New(fault.IORead, "it cannot be read back").In(shards[out.shard].path).Of(item.Name).AtByte(out.Offset).Wrap(err)
-		}
-		if sum != digests[item.Name] {
-			return mismatch(item, "the file's bytes hash to %x, the backend said %x", sum, digests[item.Name])
-		}
-		return p.checkProduct(item, seed, product)
-	})
-}
-
-// readBack hashes a stored matrix and multiplies it with the probe x, columns ascending in f64.
-func readBack(r io.ReaderAt, ref tensor.Ref, x []int8) (sum [32]byte, product []float64, err error) {
-	h := newDigest()
-	row, values := make([]byte, len(x)*ref.DType.Size()), make([]float64, len(x))
-	product = make([]float64, ref.Shape[0])
-	for i := range product {
-		if _, err := r.ReadAt(row, ref.Offset+int64(i)*int64(len(row))); err != nil {
-			return sum, nil, err
-		}
-		h.Write(row)
-		if err := tensor.ToF64(values, row, ref.DType); err != nil {
-			return sum, nil, err
-		}
-		for j, value := range values {
-			product[i] += float64(value * float64(x[j]))
+	merged := Digests{}
+	for _, s := range w.layout.shards {
+		own[s.name] = true
+		r.Files = append(r.Files, ReceiptFile{Name: s.name, Size: s.size, Header: hashText(s.header)})
+		for _, c := range s.pieces {
+			entry := w.done[c.to.Name]
+			r.Tensors = append(r.Tensors, ReceiptTensor{
+				Name: c.to.Name, File: s.name, SHA256: hexDigest(entry.sum), Merged: c.item != nil, Changed: entry.changed,
+			})
+			if c.item != nil {
+				merged[c.to.Name] = entry.sum
+			}
 		}
 	}
-	return [32]byte(h.Sum(nil)), product, nil
-}
-
-// list carries over the base's other files, hashes every file and tensor, and enters them in the receipt.
-func (p *Plan) list(ctx context.Context, work string, shards []shard, merged Digests, changed map[string]int64, r *Receipt) error {
-	isShard := map[string]bool{}
-	for i, s := range shards {
-		name := p.Base.Shards[i].Name
-		isShard[name] = true
-		if err := listShard(ctx, s.path, name, p.Base.Shards[i], merged, changed, r); err != nil {
+	content, err := w.plan.contentDigest(merged)
+	if err != nil {
+		return err
+	}
+	r.Content = DigestString(content)
+	if w.layout.cut {
+		own[indexName] = true
+	}
+	if w.layout.index != nil {
+		if err := writeText(filepath.Join(w.work.model, indexName), w.layout.index); err != nil {
 			return err
 		}
+		r.Files = append(r.Files, ReceiptFile{Name: indexName, Size: int64(len(w.layout.index)), SHA256: hashText(w.layout.index)})
 	}
-	for _, f := range p.Base.Files {
-		if isShard[f.Name] || f.Name == ReceiptName {
-			continue // a base that was itself merged has a receipt of its own, which is not true of this directory
+	for _, f := range w.plan.Base.Files {
+		if own[f.Name] {
+			continue
 		}
-		if err := copyFile(f, filepath.Join(work, f.Name)); err != nil {
+		if err := copyFile(ctx, f, filepath.Join(w.work.model, f.Name)); err != nil {
 			return err
 		}
-		r.Files = append(r.Files, ReceiptFile{f.Name, f.Size, hexDigest(f.SHA256)})
+		r.Files = append(r.Files, ReceiptFile{Name: f.Name, Size: f.Size, SHA256: hexDigest(f.SHA256)})
 	}
 	slices.SortFunc(r.Files, func(a, b ReceiptFile) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(r.Tensors, func(a, b ReceiptTensor) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
-// listShard reads a finished shard as any reader of the format would, once, and compares every untouched tensor with the base's.
-func listShard(ctx context.Context, path, name string, source base.Shard, merged Digests, changed map[string]int64, r *Receipt) error {
-	f, err := safetensors.Open(path)
+func hashText(text []byte) string {
+	h := newDigest()
+	h.Write(text)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// copyFile carries over one of the base's other files, holding its bytes against the digest it was opened with.
+func copyFile(ctx context.Context, f base.File, path string) error {
+	source, err := os.Open(f.Path)
 	if err != nil {
-		return err
+		return fault.New(fault.IORead, "it cannot be read").In(f.Path).Wrap(err)
 	}
-	defer f.Close()
-	whole := newDigest()
-	if _, err := io.Copy(whole, contextReader{ctx, io.NewSectionReader(f.Os(), 0, f.Header.Bytes)}); err != nil {
-		return fault.New(fault.IORead, "it cannot be read back").In(path).Wrap(err)
-	}
-	r.Files = append(r.Files, ReceiptFile{name, f.Header.Bytes, hex.EncodeToString(whole.Sum(nil))})
-	for _, t := range f.Tensors {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		sum, err := hashSection(f.Os(), t.Ref)
+	defer source.Close()
+	return create(path, func(target io.Writer) error {
+		h := newDigest()
+		n, err := io.Copy(io.MultiWriter(target, h), contextReader{ctx, io.LimitReader(source, f.Size+1)})
 		if err != nil {
 			return err
 		}
-		entry := ReceiptTensor{Name: t.Name, File: name, SHA256: hexDigest(sum)}
-		if want, ok := merged[t.Name]; ok {
-			if sum != want {
-				return fault.New(fault.MergeMismatch, "the merged bytes changed on their way to disk").In(path).Of(t.Name).AtByte(t.Offset)
-			}
-			entry.Merged, entry.Changed = true, changed[t.Name]
-		} else {
-			original, ok := source.Tensor(t.Name)
-			if !ok {
-				return fault.New(fault.MergeMismatch, "the base has no such tensor in this shard").In(path).Of(t.Name)
-			}
-			want, err := hashSection(source.Os(), original.Ref)
-			if err != nil {
-				return err
-			}
-			if sum != want {
-				return fault.New(fault.STChanged, "a tensor no delta touches is not what the base holds").In(path).Of(t.Name).AtByte(t.Offset).Fix("merge again, on a base nobody is writing to")
-			}
+		if n != f.Size || [32]byte(h.Sum(nil)) != f.SHA256 {
+			return fault.New(fault.STChanged, "the file changed while the base was open").In(f.Path).Fix("merge again")
 		}
-		r.Tensors = append(r.Tensors, entry)
-	}
-	return nil
+		return nil
+	})
 }
 
-func hashSection(f *os.File, ref tensor.Ref) (sum [32]byte, err error) {
-	h := newDigest()
-	n, err := io.Copy(h, io.NewSectionReader(f, ref.Offset, ref.Length))
-	if err == nil && n != ref.Length {
-		err = errors.New("the file ends inside the tensor")
+func writeText(path string, text []byte) error {
+	return create(path, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
+// create writes a file of the work directory in place of what an interrupted run left of it.
+func create(path string, fill func(io.Writer) error) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return durable.Fault(path, err)
 	}
-	if err != nil {
-		return sum, fault.New(fault.IORead, "it cannot be read").In(f.Name()).Of(ref.Name).AtByte(ref.Offset).Wrap(err)
-	}
-	return [32]byte(h.Sum(nil)), nil
+	return durable.Create(path, fill)
 }

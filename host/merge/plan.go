@@ -61,7 +61,15 @@ func NewPlan(binding *adapter.Binding, multiplier float64) (*Plan, error) {
 
 // Delta reads an item's factors. The result is owned by the caller.
 func (p *Plan) Delta(item Item) (*kernel.Delta, error) {
-	a, b := p.Adapter.Weights.Bytes(item.A), p.Adapter.Weights.Bytes(item.B)
+	// Not through the mapping: what has been looked at there counts as this process's memory for as long as the adapter is open.
+	a, err := p.Adapter.Weights.Read(item.A)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.Adapter.Weights.Read(item.B)
+	if err != nil {
+		return nil, err
+	}
 	d, err := kernel.NewDelta(a, item.A.DType, b, item.B.DType, item.Rank, item.In, item.Out, item.Scale, item.FanInFanOut)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", item.Name, err)

@@ -57,11 +57,13 @@ type ReceiptGate struct {
 	Override string         `json:"override,omitzero"` // the reason given with --no-check
 }
 
-// ReceiptFile is one file of the directory; every file but the receipt has an entry.
+// ReceiptFile is one file of the directory; every file but the receipt has an entry. A file of weights has Header, which with the digests
+// of its tensors covers every byte of it, since tensors leave no gap; any other file has SHA256.
 type ReceiptFile struct {
 	Name   string `json:"name"`
 	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitzero"`       // of the whole file
+	Header string `json:"headerSha256,omitzero"` // of a file of weights, up to its first tensor
 }
 
 // ReceiptTensor is one tensor. Changed counts the entries that differ from the base, for merged tensors.

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 
@@ -42,51 +43,90 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 	if err != nil {
 		return err
 	}
-	left, right := storedFactors(delta) // delta as stored = left · right: rows x r, r x cols
 	x := backend.Probe(seed, item.Name, cols)
-	rank := delta.Rank
-	ax, absA := make([]float64, rank), make([]float64, rank) // right·x, and the row sums of |right|
-	for k := range rank {
-		for j := range cols {
-			value := right(k, j)
-			ax[k] += value * float64(x[j])
-			absA[k] += math.Abs(value)
-		}
-	}
-	exact := map[int]bool{}
+	c := &productCheck{item: item, delta: delta, x: x, product: product, image: probed(delta, x), left: make([]float32, delta.Rank)}
+	c.exact = map[int]bool{}
 	for i := range min(exactRows, rows) {
-		exact[int((seed>>1+uint64(i)*0x9e3779b97f4a7c15)%uint64(rows))] = true
+		c.exact[int((seed>>1+uint64(i)*0x9e3779b97f4a7c15)%uint64(rows))] = true
 	}
-	stored := make([]byte, cols*item.Base.DType.Size())
-	w := make([]float64, cols)
+	stride := cols * item.Base.DType.Size()
+	height := min(rows, max(1, referenceBytes/stride))
+	block := make([]byte, height*stride)
 	reader := p.Base.Reader(item.Base)
-	u, step := rounding(item.Base.DType)
-	for i := range rows {
-		if _, err := reader.ReadAt(stored, item.Base.Offset+int64(i)*int64(len(stored))); err != nil {
-			return fault.New(fault.IORead, "row %d of the base cannot be read", i).Of(item.Name).Wrap(err)
+	for first := 0; first < rows; first += height {
+		part := block[:min(height, rows-first)*stride]
+		if _, err := reader.ReadAt(part, item.Base.Offset+int64(first)*int64(stride)); err != nil {
+			return fault.New(fault.IORead, "rows from %d on of the base cannot be read", first).Of(item.Name).Wrap(err)
 		}
-		if err := tensor.ToF64(w, stored, item.Base.DType); err != nil {
-			return err
-		}
-		var want, absW, absDelta float64
-		for j, value := range w {
-			want += value * float64(x[j])
-			absW += math.Abs(value)
-		}
-		for k := range rank {
-			want += left(i, k) * ax[k]
-			absDelta += math.Abs(left(i, k)) * absA[k]
-		}
-		// Each of the r fused steps and the addition of W rounds once in f32, then W' rounds once into its dtype; the f64 sums over the
-		// columns are covered by the last term.
-		bound := u*(absW+absDelta) + float64(rank+2)*0x1p-24*(absW+absDelta) + float64(cols)*(step+0x1p-50*(absW+absDelta))
-		if diff := math.Abs(product[i] - want); !(diff <= bound) {
-			return mismatch(item, "row %d times the probe is %v; the reference is %v, and no rounding explains more than %v", i, product[i], want, bound)
-		}
-		if exact[i] {
-			if got := exactProduct(w, delta, left, right, i, x, item.Base.DType); got != product[i] {
-				return mismatch(item, "row %d times the probe is %v; the merge rule gives exactly %v", i, product[i], got)
+		for i := 0; i*stride < len(part); i++ {
+			if err := c.row(first+i, part[i*stride:(i+1)*stride]); err != nil {
+				return err
 			}
+		}
+	}
+	return nil
+}
+
+// referenceBytes is how much of the base a check reads at a time.
+const referenceBytes = 256 << 10
+
+// productCheck is what checkProduct knows.
+type productCheck struct {
+	item    Item
+	delta   *kernel.Delta
+	x       []int8
+	product []float64
+	image   image
+	left    []float32 // of the row at hand: delta as stored = left · right
+	exact   map[int]bool
+}
+
+// image is what the right factor of a delta makes of a probe, and the row sums of its magnitudes.
+type image struct{ sums, sizes []float64 }
+
+// probed multiplies the right factor of a delta as it is stored, rank x columns, with the probe.
+func probed(d *kernel.Delta, x []int8) image {
+	m := image{make([]float64, d.Rank), make([]float64, d.Rank)}
+	if !d.FanInFanOut {
+		for k := range d.Rank {
+			m.sums[k], m.sizes[k] = kernel.SignedSumsOf(d.A[k*d.In:(k+1)*d.In], x)
+		}
+		return m
+	}
+	for j, sign := range x {
+		for k, v := range d.SB[j*d.Rank : (j+1)*d.Rank] {
+			m.sums[k] += float64(v) * float64(sign)
+			m.sizes[k] += math.Abs(float64(v))
+		}
+	}
+	return m
+}
+
+// row checks entry i of the product, by the stored bytes of row i of the base.
+func (c *productCheck) row(i int, stored []byte) error {
+	rank, cols, dtype := c.delta.Rank, len(c.x), c.item.Base.DType
+	if c.delta.FanInFanOut {
+		for k := range c.left {
+			c.left[k] = c.delta.A[k*c.delta.In+i]
+		}
+	} else {
+		copy(c.left, c.delta.SB[i*rank:(i+1)*rank])
+	}
+	want, size := kernel.SignedSums(stored, dtype, c.x)
+	for k, factor := range c.left {
+		want += float64(factor) * c.image.sums[k]
+		size += math.Abs(float64(factor)) * c.image.sizes[k]
+	}
+	// Each of the r fused steps and the addition of W rounds once in f32, then W' rounds once into its dtype; the f64 sums over the
+	// columns are covered by the last term.
+	u, step := rounding(dtype)
+	bound := u*size + float64(rank+2)*0x1p-24*size + float64(cols)*(step+0x1p-50*size)
+	if diff := math.Abs(c.product[i] - want); !(diff <= bound) {
+		return mismatch(c.item, "row %d times the probe is %v; the reference is %v, and no rounding explains more than %v", i, c.product[i], want, bound)
+	}
+	if c.exact[i] {
+		if got := c.exactProduct(stored); got != c.product[i] {
+			return mismatch(c.item, "row %d times the probe is %v; the merge rule gives exactly %v", i, c.product[i], got)
 		}
 	}
 	return nil
@@ -97,35 +137,35 @@ func mismatch(item Item, cause string, args ...any) error {
 		Fix("the backend computed something else than the merge rule: do not use it; run its conformance test")
 }
 
-// storedFactors gives the factors in the orientation in which the base stores W.
-func storedFactors(d *kernel.Delta) (left, right func(i, j int) float64) {
-	sb := func(i, k int) float64 { return float64(d.SB[i*d.Rank+k]) }
-	a := func(k, j int) float64 { return float64(d.A[k*d.In+j]) }
-	if d.FanInFanOut {
-		return func(i, k int) float64 { return a(k, i) }, func(k, j int) float64 { return sb(j, k) }
-	}
-	return sb, a
-}
-
-// exactProduct merges one stored row by the definition, entry by entry, and multiplies it with the probe, columns ascending in f64: the
-// order the contract prescribes, so that equal bytes give equal sums.
-func exactProduct(w []float64, d *kernel.Delta, left, right func(i, j int) float64, row int, x []int8, dtype tensor.DType) float64 {
-	sum := 0.0
-	for j := range w {
-		var delta float32
-		for k := range d.Rank {
-			l, r := float32(left(row, k)), float32(right(k, j))
-			delta = kernel.FMA32(l, r, delta)
+// exactProduct merges the stored row at hand by the definition, entry by entry in portable code, and multiplies it with the probe in the order
+// the contract prescribes, so that equal bytes give equal sums.
+func (c *productCheck) exactProduct(stored []byte) float64 {
+	d, dtype := c.delta, c.item.Base.DType
+	deltas, merged := make([]float32, len(c.x)), make([]float32, len(c.x))
+	for k, factor := range c.left {
+		for j, sum := range deltas {
+			if d.FanInFanOut {
+				deltas[j] = kernel.FMA32(factor, d.SB[j*d.Rank+k], sum)
+			} else {
+				deltas[j] = kernel.FMA32(factor, d.A[k*d.In+j], sum)
+			}
 		}
-		merged := float32(w[j]) + delta
-		switch dtype {
+	}
+	if err := tensor.ToF32(merged, stored, dtype); err != nil {
+		return math.NaN() // never: the plan has weights of these dtypes only
+	}
+	bytes := make([]byte, 0, len(stored))
+	for j, w := range merged {
+		switch sum := w + deltas[j]; dtype {
 		case tensor.BF16:
-			merged = tensor.BF16ToF32(tensor.F32ToBF16(merged))
+			bytes = binary.LittleEndian.AppendUint16(bytes, tensor.F32ToBF16(sum))
 		case tensor.F16:
-			merged = tensor.F16ToF32(tensor.F32ToF16(merged))
+			bytes = binary.LittleEndian.AppendUint16(bytes, tensor.F32ToF16(sum))
+		default:
+			bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(sum))
 		}
-		sum += float64(float64(merged) * float64(x[j]))
 	}
+	sum, _ := kernel.SignedSums(bytes, dtype, c.x)
 	return sum
 }
 

@@ -7,7 +7,6 @@ import (
 	"hash"
 	"io"
 
-	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -45,45 +44,29 @@ func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Stag
 
 // collect reads merge events to their end and checks them against the plan.
 func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error)) (Digests, int64, error) {
-	planned := map[string]Item{}
+	events := newEvents(len(p.Items))
 	for _, item := range p.Items {
-		planned[item.Name] = item
+		events.planned[item.Name] = item
 	}
 	digests, changed := Digests{}, int64(0)
-	var overflow fault.List
 	for {
 		event, err := recv()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, 0, errors.Join(overflow.Err(), err)
+			return nil, 0, errors.Join(events.overflow.Err(), err)
 		}
-		item, ok := planned[event.Tensor]
-		if _, twice := digests[event.Tensor]; !ok || twice || len(event.Sha256) != sha256.Size {
-			return nil, 0, fault.New(fault.MergeMismatch, "the backend reported a tensor that was not asked for, twice, or without a digest").
-				Of(event.Tensor).Fix("do not use this backend; run its conformance test")
+		if err := events.take(event, true); err != nil {
+			return nil, 0, err
 		}
 		digests[event.Tensor] = [32]byte(event.Sha256)
 		changed += event.Changed
-		if event.NonFinite > 0 {
-			overflow.Add(fault.New(fault.ADOverflowOnMerge, "%d merged values do not fit %v", event.NonFinite, item.Base.DType).
-				Of(item.Name).Fix("lower the scale, or merge into a wider dtype"))
-		}
 	}
-	if err := overflow.Err(); err != nil {
+	if err := events.end(p); err != nil {
 		return nil, 0, err
 	}
-	for _, item := range p.Items {
-		if _, ok := digests[item.Name]; !ok {
-			return nil, 0, mismatch(item, "the backend ended without merging this tensor")
-		}
-	}
-	if changed == 0 {
-		return nil, 0, fault.New(fault.ADNoEffect, "merging changes no entry of any tensor: every delta is lost in rounding").In(p.Adapter.Ref).
-			Fix("the adapter is too weak for this base's dtype: serve it unmerged, or raise its scale")
-	}
-	return digests, changed, nil
+	return digests, changed, p.refuseNoEffect(changed)
 }
 
 // verify asks the backend to rehash and to multiply, and checks both.

@@ -2,19 +2,18 @@ package merge
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
 // Verify reads every byte of a merged directory and holds it against the receipt. Everything that is wrong comes back in one fault.List:
@@ -29,31 +28,22 @@ func Verify(ctx context.Context, dir string) (*Receipt, error) {
 		return nil, fault.New(fault.IORead, "the directory cannot be opened").In(dir).Wrap(err)
 	}
 	defer root.Close()
-	var faults fault.List
-	byFile := map[string][]ReceiptTensor{}
-	for _, t := range r.Tensors {
-		byFile[t.File] = append(byFile[t.File], t)
-	}
-	known := map[string]bool{ReceiptName: true}
-	for i, f := range r.Files {
-		if !filepath.IsLocal(f.Name) || known[f.Name] {
-			faults.Add(fault.New(fault.ReceiptBad, "file name %q leaves the directory or comes twice", f.Name).In(filepath.Join(dir, ReceiptName)).
-				At(fmt.Sprintf("/files/%d/name", i)))
-			continue
+	known, listed, faults := r.sort(dir)
+	v := &verifying{dir: dir, root: root}
+	v.group, v.ctx = errgroup.WithContext(ctx)
+	v.group.SetLimit(runtime.GOMAXPROCS(0))
+	v.tensors = &couples{start: func(tensors ...*reading) { v.group.Go(func() error { return readBack(v.ctx, tensors...) }) }}
+	defer v.close()
+	for _, f := range listed {
+		if err = v.file(f.ReceiptFile, f.tensors); err != nil {
+			break
 		}
-		known[f.Name] = true
-		if err := verifyFile(ctx, root, dir, f, byFile[f.Name]); err != nil {
-			found := fault.All(err)
-			if len(found) == 0 {
-				return nil, err
-			}
-			faults = append(faults, found...)
-		}
-		delete(byFile, f.Name)
 	}
-	for name := range byFile {
-		faults.Add(fault.New(fault.ReceiptBad, "tensors are listed in file %q, which is not", name).In(filepath.Join(dir, ReceiptName)).At("/tensors"))
+	v.tensors.end()
+	if err := errors.Join(err, v.group.Wait()); err != nil {
+		return nil, err
 	}
+	faults = append(faults, v.faults...)
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err == nil && name != "." && !known[name] && !(entry.IsDir() && leadsTo(r.Files, name)) {
 			faults.Add(fault.New(fault.DigestBad, "the receipt does not know this file").In(filepath.Join(dir, name)).Fix("remove it, or merge again"))
@@ -66,77 +56,47 @@ func Verify(ctx context.Context, dir string) (*Receipt, error) {
 	return r, faults.Err()
 }
 
-func leadsTo(files []ReceiptFile, dir string) bool {
-	return slices.ContainsFunc(files, func(f ReceiptFile) bool { return strings.HasPrefix(f.Name, dir+"/") })
+// listedFile is a file of a receipt with its tensors.
+type listedFile struct {
+	ReceiptFile
+	tensors []ReceiptTensor
 }
 
-// verifyFile hashes one file and, in the same pass, each of its tensors.
-func verifyFile(ctx context.Context, root *os.Root, dir string, want ReceiptFile, tensors []ReceiptTensor) error {
-	path := filepath.Join(dir, want.Name)
-	f, err := root.OpenFile(want.Name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fault.New(fault.DigestBad, "a file of the receipt is missing").In(path).Fix("merge again")
-	case err != nil: // a symbolic link that leads out of the directory, or no permission
-		return fault.New(fault.DigestBad, "a file of the receipt cannot be opened").In(path).Wrap(err).Fix("merge again")
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fault.New(fault.IORead, "it cannot be read").In(path).Wrap(err)
-	}
-	if !info.Mode().IsRegular() || info.Size() != want.Size {
-		return fault.New(fault.DigestBad, "%d bytes, the receipt says %d", info.Size(), want.Size).In(path).Fix("merge again")
-	}
-	whole := newDigest()
-	if _, err := io.Copy(whole, contextReader{ctx, f}); err != nil {
-		return fault.New(fault.IORead, "it cannot be read to its end").In(path).Wrap(err)
-	}
-	if hex.EncodeToString(whole.Sum(nil)) == want.SHA256 {
-		return nil
-	}
-	if len(tensors) == 0 {
-		return fault.New(fault.DigestBad, "its bytes are not those the receipt was written for").In(path).Fix("merge again")
-	}
-	return verifyTensors(f, path, info.Size(), tensors)
-}
-
-// verifyTensors names what differs in a shard that is known to differ.
-func verifyTensors(f *os.File, path string, size int64, tensors []ReceiptTensor) error {
-	header, err := safetensors.ReadHeader(path, f, size, safetensors.BaseLimits)
-	if err != nil {
-		return err
-	}
-	var faults fault.List
-	for _, want := range tensors {
-		t, ok := header.Tensor(want.Name)
-		if !ok {
-			faults.Add(fault.New(fault.DigestBad, "the tensor is gone").In(path).Of(want.Name).Fix("merge again"))
+// sort puts a receipt's tensors to their files, and says what in it contradicts itself. known are the names that may be in the directory.
+func (r *Receipt) sort(dir string) (known map[string]bool, listed []listedFile, faults fault.List) {
+	path := filepath.Join(dir, ReceiptName)
+	byFile, tensors := map[string][]ReceiptTensor{}, map[string]bool{}
+	for i, t := range r.Tensors {
+		if tensors[t.Name] {
+			faults.Add(fault.New(fault.ReceiptBad, "the tensor comes twice").In(path).At(fmt.Sprintf("/tensors/%d/name", i)).Of(t.Name))
 			continue
 		}
-		h := newDigest()
-		if _, err := io.Copy(h, io.NewSectionReader(f, t.Offset, t.Length)); err != nil {
-			return fault.New(fault.IORead, "it cannot be read").In(path).Of(want.Name).AtByte(t.Offset).Wrap(err)
-		}
-		if sum := hex.EncodeToString(h.Sum(nil)); sum != want.SHA256 {
-			faults.Add(fault.New(fault.DigestBad, "bytes hash to %s, the receipt says %s", sum, want.SHA256).In(path).Of(want.Name).AtByte(t.Offset).Fix("merge again"))
-		}
+		tensors[t.Name] = true
+		byFile[t.File] = append(byFile[t.File], t)
 	}
-	if len(faults) == 0 {
-		faults.Add(fault.New(fault.DigestBad, "every tensor is intact, but the header differs").In(path).AtByte(0).Fix("merge again"))
+	known = map[string]bool{ReceiptName: true}
+	for i, f := range r.Files {
+		place := fmt.Sprintf("/files/%d", i)
+		switch {
+		case !filepath.IsLocal(f.Name) || known[f.Name]:
+			faults.Add(fault.New(fault.ReceiptBad, "file name %q leaves the directory or comes twice", f.Name).In(path).At(place + "/name"))
+			continue
+		case (f.SHA256 == "") == (f.Header == ""):
+			faults.Add(fault.New(fault.ReceiptBad, "file %q has not one of sha256 and headerSha256", f.Name).In(path).At(place))
+		case f.SHA256 != "" && len(byFile[f.Name]) > 0:
+			faults.Add(fault.New(fault.ReceiptBad, "tensors are listed in file %q, which is none of weights", f.Name).In(path).At(place))
+		default:
+			listed = append(listed, listedFile{f, byFile[f.Name]})
+		}
+		known[f.Name] = true
+		delete(byFile, f.Name)
 	}
-	return faults.Err()
+	for name := range byFile {
+		faults.Add(fault.New(fault.ReceiptBad, "tensors are listed in file %q, which is not", name).In(path).At("/tensors"))
+	}
+	return known, listed, faults
 }
 
-// contextReader stops a long read when its context ends.
-type contextReader struct {
-	ctx context.Context
-	io.Reader
-}
-
-func (r contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.Reader.Read(p)
+func leadsTo(files []ReceiptFile, dir string) bool {
+	return slices.ContainsFunc(files, func(f ReceiptFile) bool { return strings.HasPrefix(f.Name, dir+"/") })
 }

@@ -2,11 +2,11 @@ package cpu
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"google.golang.org/grpc/codes"
@@ -23,7 +23,8 @@ type output struct {
 }
 
 // Merge writes merged tensors into files that exist. Each worker holds one block of rows, so memory does not grow with the checkpoint: only the
-// factors are read as a whole. Inputs that carry a digest are read to their end first to check it. Everything is on the disk when it returns.
+// factors are read as a whole. Inputs that carry a digest are read to their end first to check it. It hashes nothing it writes and syncs no file:
+// the caller reads everything back.
 func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_MergeServer) error {
 	ctx := stream.Context()
 	outputs, err := parseOutputs(req)
@@ -40,7 +41,7 @@ func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_Me
 		return err
 	}
 	defer inputs.close()
-	targets, err := openFiles(req.Outputs, os.O_RDWR)
+	targets, err := openFiles(req.Outputs, os.O_WRONLY)
 	if err != nil {
 		return err
 	}
@@ -61,11 +62,22 @@ func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_Me
 		return err
 	}
 
+	workers := b.options.Workers + ahead
+	ring, err := b.newRing(outputs, workers)
+	if err != nil {
+		return err
+	}
+	defer ring.free()
+	turns := make([]sync.Mutex, len(targets.open))
 	events := make([]*backendpb.MergeEvent, len(outputs))
 	var overflowed []string
-	err = inOrder(ctx, len(outputs), b.options.Workers,
+	err = inOrder(ctx, len(outputs), workers,
 		func(ctx context.Context, i int) (err error) {
-			events[i], err = outputs[i].write(ctx, inputs.open[outputs[i].from.file], targets.open[outputs[i].to.file])
+			buffer := ring.take()
+			defer ring.give(buffer)
+			o := outputs[i]
+			target := &target{File: targets.open[o.to.file], turn: &turns[o.to.file]}
+			events[i], err = o.write(ctx, inputs.open[o.from.file], target, buffer)
 			return err
 		},
 		func(i int) error {
@@ -79,11 +91,6 @@ func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_Me
 	}
 	if len(overflowed) > 0 {
 		return tooFar("AD_OVERFLOW_ON_MERGE: merged entries overflow their dtype in %s", strings.Join(overflowed, ", "))
-	}
-	for _, file := range targets.open {
-		if err := file.Sync(); err != nil {
-			return writeFailure(file, err)
-		}
 	}
 	return nil
 }
@@ -136,16 +143,15 @@ func refuseSameFile(inputs, targets *files) error {
 	return nil
 }
 
-// write streams one weight from its file through the merge into the other file.
-func (o *output) write(ctx context.Context, from, to *os.File) (*backendpb.MergeEvent, error) {
+// write streams one weight from its file through the merge into the other file, in blocks that fit the buffer.
+func (o *output) write(ctx context.Context, from *os.File, to *target, buffer []byte) (*backendpb.MergeEvent, error) {
 	p := o.patch
 	delta, err := p.delta()
 	if err != nil {
 		return nil, err
 	}
-	stride, step := p.cols*o.from.dtype.Size(), p.blockRows(o.from.dtype)
-	buffer := make([]byte, step*stride)
-	hash := sha256.New()
+	stride := p.cols * o.from.dtype.Size()
+	step := len(buffer) / stride
 	var counts kernel.Counts
 	for row := 0; row < p.rows; row += step {
 		if err := canceled(ctx); err != nil {
@@ -159,17 +165,31 @@ func (o *output) write(ctx context.Context, from, to *os.File) (*backendpb.Merge
 			}
 			return nil, status.Errorf(codes.DataLoss, "tensor %q: %q at byte %d: %v", o.from.name, from.Name(), o.from.offset+at, err)
 		}
+		readAhead(from, o.from.offset+at+int64(len(block)), min(int64(len(buffer)), o.from.length-at-int64(len(block))))
 		c, err := kernel.MergeRows(block, block, o.from.dtype, delta, row, n)
 		if err != nil {
 			return nil, invalid("tensor %q: %v", o.from.name, err)
 		}
 		counts = counts.Add(c)
-		hash.Write(block)
 		if _, err := to.WriteAt(block, o.to.offset+at); err != nil {
-			return nil, writeFailure(to, err)
+			return nil, writeFailure(to.File, err)
 		}
 	}
-	return &backendpb.MergeEvent{Tensor: o.from.name, Sha256: hash.Sum(nil), Changed: counts.Changed, NonFinite: counts.NonFinite}, nil
+	return &backendpb.MergeEvent{Tensor: o.from.name, Changed: counts.Changed, NonFinite: counts.NonFinite}, nil
+}
+
+// target is a file that is written to. Its writers take turns here: in the kernel, where a file has one writer at a time, those that wait would
+// spin on a processor that others can use.
+type target struct {
+	*os.File
+	turn *sync.Mutex
+}
+
+// WriteAt writes as os.File does.
+func (t *target) WriteAt(p []byte, offset int64) (int, error) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	return t.File.WriteAt(p, offset)
 }
 
 func writeFailure(file *os.File, err error) error {

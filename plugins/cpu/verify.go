@@ -4,9 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 
+	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/backend"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 // Verify looks at the resident bytes again: nothing it answers was kept from staging.
@@ -34,13 +34,12 @@ func (b *Backend) Verify(ctx context.Context, req *backendpb.VerifyRequest) (*ba
 	return response, nil
 }
 
-// probe hashes the tensor and multiplies it with its probe vector, columns ascending, in f64.
+// probe hashes the tensor and multiplies it with its probe vector, in f64 lanes as backendpb.Probe asks for.
 func (m *merged) probe(ctx context.Context, seed uint64) (*backendpb.Probe, error) {
 	rows, cols := m.shape[0], m.shape[1]
 	stride := cols * m.dtype.Size()
 	x := backend.Probe(seed, m.name, cols)
 	hash := sha256.New()
-	row := make([]float64, cols)
 	product := make([]float64, rows)
 	for i := range product {
 		if i%64 == 0 {
@@ -48,16 +47,9 @@ func (m *merged) probe(ctx context.Context, seed uint64) (*backendpb.Probe, erro
 				return nil, err
 			}
 		}
-		bytes := m.bytes[i*stride : (i+1)*stride]
-		hash.Write(bytes)
-		if err := tensor.ToF64(row, bytes, m.dtype); err != nil {
-			return nil, invalid("tensor %q: %v", m.name, err)
-		}
-		sum := 0.0
-		for j, w := range row {
-			sum += w * float64(x[j]) // exact product: ±w
-		}
-		product[i] = sum
+		row := m.bytes[i*stride : (i+1)*stride]
+		hash.Write(row)
+		product[i], _ = kernel.SignedSums(row, m.dtype, x)
 	}
 	return &backendpb.Probe{Tensor: m.name, Sha256: hash.Sum(nil), Product: product}, nil
 }

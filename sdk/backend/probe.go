@@ -16,6 +16,15 @@ import "hash/fnv"
 //
 // For example Probe(1, "w", 8): FNV-1a-64("w") is 0xaf63ea4c86020456, the state starts as 0xaf63ea4c86020457, the first word is
 // 0x47a4c53ac9632cd1, its lowest byte 0xd1 is 11010001 in binary, and so the probe is +1 -1 -1 -1 +1 -1 +1 +1.
+//
+// A product of a stored row w with the probe x is a sum of w[j] x[j], which are exact, in f64 and in 16 lanes, so that a machine of any vector
+// width can take it and gives the same bits. With every lane 0 at first,
+//
+//	lane[j%16] += w[j] * x[j], for j ascending
+//	lane[l] += lane[l+8], for l from 0 to 7
+//	lane[l] += lane[l+4], for l from 0 to 3
+//	lane[l] += lane[l+2], for l from 0 to 1
+//	product = lane[0] + lane[1]
 func Probe(seed uint64, tensor string, n int) []int8 {
 	hash := fnv.New64a()
 	hash.Write([]byte(tensor))

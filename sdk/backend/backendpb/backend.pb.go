@@ -852,7 +852,7 @@ func (x *MergeRequest) GetTensors() []*Output {
 type MergeEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tensor        string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"`
-	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`                         // of the merged bytes
+	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`                         // of the merged bytes. Merge may leave it empty, since its caller hashes what it reads back; if given it must be right
 	Changed       int64                  `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`                      // entries that differ from the base
 	NonFinite     int64                  `protobuf:"varint,4,opt,name=non_finite,json=nonFinite,proto3" json:"non_finite,omitempty"` // entries that became NaN or Inf although W was finite; above 0 makes the call fail at its end
 	unknownFields protoimpl.UnknownFields
@@ -1017,7 +1017,7 @@ type Probe struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tensor        string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"`
 	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`            // recomputed from the resident bytes
-	Product       []float64              `protobuf:"fixed64,3,rep,packed,name=product,proto3" json:"product,omitempty"` // W' x, W' as stored (rows x columns), accumulated in f64 with columns ascending
+	Product       []float64              `protobuf:"fixed64,3,rep,packed,name=product,proto3" json:"product,omitempty"` // W' x, W' as stored (rows x columns), each entry summed in f64 as backend.Probe says
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

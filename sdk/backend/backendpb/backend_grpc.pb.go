@@ -56,7 +56,8 @@ type BackendClient interface {
 	// Compare reads one text with the base and with a staged generation, which need not be live, and says how well each predicts it and how far
 	// their predictions lie apart.
 	Compare(ctx context.Context, in *CompareRequest, opts ...grpc.CallOption) (*CompareResponse, error)
-	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base.
+	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base. The caller reads every tensor back as
+	// its event arrives, and syncs the files: an event says that the bytes can be read, not that they are on the disk.
 	Merge(ctx context.Context, in *MergeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MergeEvent], error)
 }
 
@@ -217,7 +218,8 @@ type BackendServer interface {
 	// Compare reads one text with the base and with a staged generation, which need not be live, and says how well each predicts it and how far
 	// their predictions lie apart.
 	Compare(context.Context, *CompareRequest) (*CompareResponse, error)
-	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base.
+	// Merge writes merged tensors into existing files, for checkpoints on disk. It needs no resident base. The caller reads every tensor back as
+	// its event arrives, and syncs the files: an event says that the bytes can be read, not that they are on the disk.
 	Merge(*MergeRequest, grpc.ServerStreamingServer[MergeEvent]) error
 	mustEmbedUnimplementedBackendServer()
 }

@@ -37,8 +37,8 @@ func testMerge(t *testing.T, start Start) {
 		}
 		sum := sha256.Sum256(want.bytes)
 		j := slices.IndexFunc(events, func(e *backendpb.MergeEvent) bool { return e.Tensor == p.Tensor })
-		if j < 0 || !bytes.Equal(events[j].Sha256, sum[:]) || events[j].Changed != want.changed || events[j].NonFinite != 0 {
-			t.Errorf("%s: events %v, want digest %x and %d changed", p.Tensor, events, sum, want.changed)
+		if j < 0 || len(events[j].Sha256) > 0 && !bytes.Equal(events[j].Sha256, sum[:]) || events[j].Changed != want.changed || events[j].NonFinite != 0 {
+			t.Errorf("%s: events %v, want digest %x or none, and %d changed", p.Tensor, events, sum, want.changed)
 		}
 		for k := range place.Length {
 			covered[place.Offset+k] = true

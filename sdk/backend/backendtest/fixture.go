@@ -40,6 +40,15 @@ func (s *shelf) numbers(n int, size float64) []float32 {
 	return out
 }
 
+// spread are n normal numbers of magnitudes so far apart that their sum depends on the order in which it is taken, in f64 too.
+func (s *shelf) spread(n int) []float32 {
+	out := s.numbers(n, 1)
+	for i, v := range out {
+		out[i] = float32(math.Ldexp(float64(v), i*7%61-30))
+	}
+	return out
+}
+
 // add stores a tensor in a file and returns its row.
 func (s *shelf) add(file int, name string, dtype tensor.DType, shape []int64, values []float32) *backendpb.Tensor {
 	for len(s.files) <= file {
@@ -113,6 +122,7 @@ func plainBase(t *testing.T) *Base {
 	s.add(1, "conv1d", tensor.BF16, []int64{12, 20}, s.numbers(12*20, 0.3))
 	s.add(1, "untouched", tensor.BF16, []int64{5, 5}, s.numbers(25, 0.3))
 	s.add(0, "vector", tensor.F32, []int64{7}, s.numbers(7, 1))
+	s.add(0, "spread", tensor.F32, []int64{6, 53}, s.spread(6*53))
 	return &Base{shelf: s, digest: digest("plain"), files: s.write()}
 }
 
@@ -158,7 +168,8 @@ func plainAdapter(t *testing.T, b *Base) *Adapter {
 		target{"bf16", 4, tensor.F32, 2, false, 0.2},
 		target{"f16", 3, tensor.BF16, 0.7, false, 0.2},
 		target{"conv1d", 5, tensor.F16, 1.5, true, 0.2},
-		target{"f32", 1, tensor.F32, -0.1, false, 0.2})
+		target{"f32", 1, tensor.F32, -0.1, false, 0.2},
+		target{"spread", 2, tensor.F32, 1, false, 0.2})
 }
 
 func (a *Adapter) generation() []byte { return digest(a.name) }

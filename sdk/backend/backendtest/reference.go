@@ -58,19 +58,22 @@ func fma(x, y, z float32) float32 {
 	return rounded
 }
 
-// product is W' x for the probe of a tensor, columns ascending, in f64.
+// product is W' x for the probe of a tensor, in the lanes that backend.Probe tells of.
 func product(name string, stored []byte, dtype tensor.DType, rows, cols int, seed uint64) []float64 {
 	w := decode(stored, dtype)
 	x := backend.Probe(seed, name, cols)
 	out := make([]float64, rows)
 	for i := range out {
+		var lanes [16]float64
 		for j := range cols {
-			if x[j] > 0 {
-				out[i] += float64(w[i*cols+j])
-			} else {
-				out[i] -= float64(w[i*cols+j])
+			lanes[j%16] += float64(w[i*cols+j]) * float64(x[j]) // exact before it is added
+		}
+		for distance := 8; distance > 0; distance /= 2 {
+			for l := range distance {
+				lanes[l] += lanes[l+distance]
 			}
 		}
+		out[i] = lanes[0]
 	}
 	return out
 }

@@ -1,0 +1,113 @@
+package merge
+
+import (
+	"context"
+	"errors"
+	"hash"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/internal/kernel"
+	"github.com/tenon-ml/tenon/sdk/tensor"
+)
+
+// blockBytes is read back, hashed and multiplied at a time: it stays in the processor's cache for all three.
+const blockBytes = 512 << 10
+
+var blocks = sync.Pool{New: func() any { return new([blockBytes]byte) }}
+
+// reading is a stored tensor on its way past the checks: it is read once, in blocks, and hashed, and where there is a probe, which has an entry
+// for each column, every row is multiplied with it.
+type reading struct {
+	file     *os.File
+	ref      tensor.Ref
+	probe    []int8
+	progress func(bytes int64)                           // of each block; may be nil
+	done     func(sum [32]byte, product []float64) error // at the end
+
+	at      int64
+	block   []byte
+	pending []byte // read, not yet hashed
+	product []float64
+}
+
+// next reads a block, of whole rows where there is a probe, once the one before has been hashed. At the end nothing is pending.
+func (r *reading) next(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	stride := 1
+	if r.probe != nil {
+		stride = len(r.probe) * r.ref.DType.Size()
+		if stride > len(r.block) {
+			r.block = make([]byte, stride)
+		}
+	}
+	part := r.block[:min(int64(len(r.block)/stride*stride), r.ref.Length-r.at)]
+	if n, err := r.file.ReadAt(part, r.ref.Offset+r.at); n < len(part) {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fault.New(fault.IORead, "it cannot be read back").In(r.file.Name()).Of(r.ref.Name).AtByte(r.ref.Offset + r.at).Wrap(err)
+	}
+	if r.probe != nil {
+		for row := 0; row < len(part); row += stride {
+			value, _ := kernel.SignedSums(part[row:row+stride], r.ref.DType, r.probe)
+			r.product = append(r.product, value)
+		}
+	}
+	r.at += int64(len(part))
+	r.pending = part
+	if r.progress != nil {
+		r.progress(int64(len(part)))
+	}
+	return nil
+}
+
+// end hashes what is left.
+func (r *reading) end(ctx context.Context, h hash.Hash) error {
+	for {
+		h.Write(r.pending)
+		if err := r.next(ctx); err != nil {
+			return err
+		}
+		if len(r.pending) == 0 {
+			return r.done([32]byte(h.Sum(nil)), r.product)
+		}
+	}
+}
+
+// readBack reads one tensor, or two side by side, which takes little longer.
+func readBack(ctx context.Context, tensors ...*reading) error {
+	for _, r := range tensors {
+		block := blocks.Get().(*[blockBytes]byte)
+		defer blocks.Put(block)
+		r.block = block[:]
+		if r.probe != nil {
+			r.product = make([]float64, 0, r.ref.Shape[0])
+		}
+	}
+	if len(tensors) == 1 {
+		return tensors[0].end(ctx, newDigest())
+	}
+	a, b := tensors[0], tensors[1]
+	pair := kernel.NewSHA256Pair()
+	for n := -1; n != 0; {
+		for _, r := range tensors {
+			if len(r.pending) == 0 {
+				if err := r.next(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		n = pair.Write(a.pending, b.pending)
+		a.pending, b.pending = a.pending[n:], b.pending[n:]
+	}
+	first, second := pair.Split()
+	if err := a.end(ctx, first); err != nil {
+		return err
+	}
+	return b.end(ctx, second)
+}
