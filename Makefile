@@ -10,7 +10,7 @@ FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race fuzz bench gate-bench lint check guests paper proto demo run clean help
+.PHONY: build test race fuzz bench bench-peers gate-bench test-avx512 lint check guests paper proto demo run clean help
 
 build: guests ## build bin/tenon, one static binary
 	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
@@ -39,8 +39,20 @@ fuzz: guests ## run every fuzz target for FUZZTIME each
 		done; \
 	done
 
-bench: guests ## run all benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+BENCH          ?= .
+BENCH_PACKAGES ?= ./...
+BENCH_FLAGS    ?=
+
+bench: guests ## run benchmarks, for benchstat; those named Limit measure the machine; BENCH, BENCH_PACKAGES and BENCH_FLAGS='-count 6' choose
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m $(BENCH_FLAGS) $(BENCH_PACKAGES)
+
+SPEED_BENCH ?= -write docs/benchmarks.md
+
+bench-peers: build ## measure Tenon beside PEFT, numpy, cp and the machine's limits, and write docs/benchmarks.md; SPEED_BENCH has its flags
+	$(GO) run ./cmd/speed-bench -tenon $(BIN)/tenon $(SPEED_BENCH)
+
+test-avx512: ## run the kernels' tests on an emulated processor with AVX-512 (needs bochs, isolinux, xorriso)
+	$(GO) run ./internal/kernel/emulated
 
 GATE_BENCH ?= -write docs/gate.md
 

@@ -1,0 +1,48 @@
+#include "textflag.h"
+
+#define CHAINS24(OP) \
+	OP(V0); OP(V1); OP(V2); OP(V3); OP(V4); OP(V5); OP(V6); OP(V7); OP(V8); OP(V9); OP(V10); OP(V11); \
+	OP(V12); OP(V13); OP(V14); OP(V15); OP(V16); OP(V17); OP(V18); OP(V19); OP(V20); OP(V21); OP(V22); OP(V23)
+
+#define LOAD(V) VMOV V30.B16, V.B16
+#define PLUS32(V) VFMLA V30.S4, V31.S4, V.S4
+#define MINUS32(V) VFMLS V30.S4, V31.S4, V.S4
+#define PLUS64(V) VFMLA V30.D2, V31.D2, V.D2
+#define MINUS64(V) VFMLS V30.D2, V31.D2, V.D2
+#define SUM(V) VEOR V.B16, V30.B16, V30.B16
+
+// func fma32NEON(passes int, data *[24]float64)
+TEXT ·fma32NEON(SB), NOSPLIT, $0-16
+	MOVD passes+0(FP), R0
+	MOVD data+8(FP), R1
+	ADD  $64, R1, R2
+	VLD1 (R1), [V30.D2]
+	VLD1 (R2), [V31.D2]
+	CHAINS24(LOAD)
+loop:
+	CHAINS24(PLUS32)
+	CHAINS24(MINUS32)
+	SUB  $1, R0
+	CBNZ R0, loop
+	CHAINS24(SUM)
+	ADD  $64, R2
+	VST1 [V30.D2], (R2)
+	RET
+
+// func fma64NEON(passes int, data *[24]float64)
+TEXT ·fma64NEON(SB), NOSPLIT, $0-16
+	MOVD passes+0(FP), R0
+	MOVD data+8(FP), R1
+	ADD  $64, R1, R2
+	VLD1 (R1), [V30.D2]
+	VLD1 (R2), [V31.D2]
+	CHAINS24(LOAD)
+loop:
+	CHAINS24(PLUS64)
+	CHAINS24(MINUS64)
+	SUB  $1, R0
+	CBNZ R0, loop
+	CHAINS24(SUM)
+	ADD  $64, R2
+	VST1 [V30.D2], (R2)
+	RET
