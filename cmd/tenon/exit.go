@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/report"
 )
 
@@ -31,6 +32,7 @@ var errAsked = errors.New("the server was asked and may have done it: see tenon 
 // exitCode is what the process ends with after err; what nobody has printed yet goes to stderr.
 func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 	var done exitError
+	var kept *merge.Interrupted
 	switch {
 	case err == nil:
 		return exitOK
@@ -38,6 +40,9 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 		return int(done)
 	case errors.Is(err, errAsked):
 		fmt.Fprintf(stderr, "tenon: interrupted; %v\n", err)
+		return exitInterrupted
+	case ctx.Err() != nil && errors.As(err, &kept):
+		fmt.Fprintf(stderr, "tenon: interrupted; %s\n", report.Escape(kept.Remains()))
 		return exitInterrupted
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "tenon: interrupted; nothing was changed")
@@ -52,6 +57,9 @@ func exitCode(ctx context.Context, err error, stderr io.Writer) int {
 		}
 	} else {
 		fmt.Fprintf(stderr, "tenon: %s\n", report.Escape(err.Error()))
+	}
+	if errors.As(err, &kept) {
+		fmt.Fprintf(stderr, "       %s\n", report.Escape(kept.Remains()))
 	}
 	switch fault.ClassOf(err) {
 	case fault.Usage:

@@ -57,9 +57,6 @@ is what the gate judges.`,
 			receipt, checked, err := h.Merge(cmd.Context(), request)
 			clear()
 			if err != nil {
-				if kept, ok := errors.AsType[*merge.Interrupted](err); ok {
-					fmt.Fprintf(c.stderr, "tenon: %s\n", report.Escape(kept.Kindly()))
-				}
 				return err
 			}
 			if receipt == nil {

@@ -15,8 +15,9 @@ import (
 
 // Hashing the weights is most of the time of opening a large base, and the same base is opened for every adapter. So the digest of a shard
 // is remembered together with everything the system says about the file: which it is, its size, and when its content and its inode last
-// changed. A program can set the first of these times back but not the second. Whoever writes weights from a base hashes them again on
-// the way, so a digest that was remembered wrongly could mislead a check and never a merge.
+// changed. A program can set the first of these times back but not the second. A
+// merge to disk trusts it too, for it names the base in the receipt, and asks again when the last byte was read; a backend that keeps the base
+// resident hashes what it loads.
 
 // rememberBytes is the size from which a file's digest is remembered: below it hashing takes no time.
 const rememberBytes = 64 << 20

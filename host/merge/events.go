@@ -22,8 +22,8 @@ func newEvents(n int) *events {
 func (e *events) take(event *backendpb.MergeEvent, needsDigest bool) error {
 	item, ok := e.planned[event.Tensor]
 	digest := len(event.Sha256) == sha256.Size || len(event.Sha256) == 0 && !needsDigest
-	if !ok || e.seen[event.Tensor] || !digest || event.Changed < 0 {
-		return fault.New(fault.MergeMismatch, "the backend reported a tensor that was not asked for, twice, or without a digest").
+	if !ok || e.seen[event.Tensor] || !digest || event.Changed < 0 || event.NonFinite < 0 {
+		return fault.New(fault.MergeMismatch, "the backend reported a tensor that was not asked for, twice, without a digest, or with a negative count").
 			Of(event.Tensor).Fix("do not use this backend; run its conformance test")
 	}
 	e.seen[event.Tensor] = true

@@ -13,35 +13,33 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// blockBytes is read back, hashed and multiplied at a time: it stays in the processor's cache for all three.
+// blockBytes is read back, hashed and compared at a time: it stays in the processor's cache for all three.
 const blockBytes = 512 << 10
 
 var blocks = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
-// reading is a stored tensor on its way past the checks: it is read once, in blocks, and hashed, and where there is a probe, which has an entry
-// for each column, every row is multiplied with it.
+// reading is a stored tensor on its way past the checks: it is read once, in blocks, hashed, and where it is part of a merge held against what it
+// must be.
 type reading struct {
 	file     *os.File
 	ref      tensor.Ref
-	probe    []int8
-	progress func(bytes int64)                           // of each block; may be nil
-	done     func(sum [32]byte, product []float64) error // at the end
+	must     *original                // nil where only the digest is asked for
+	progress func(bytes int64)        // of each block; may be nil
+	done     func(sum [32]byte) error // at the end
 
 	at      int64
 	block   []byte
 	pending []byte // read, not yet hashed
-	product []float64
 }
 
-// next reads a block, of whole rows where there is a probe, once the one before has been hashed. At the end nothing is pending.
+// next reads a block, of whole rows where it is compared, once the one before has been hashed. At the end nothing is pending.
 func (r *reading) next(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	stride := 1
-	if r.probe != nil {
-		stride = len(r.probe) * r.ref.DType.Size()
-		if stride > len(r.block) {
+	if r.must != nil {
+		if stride = r.must.stride(); stride > len(r.block) {
 			r.block = make([]byte, stride)
 		}
 	}
@@ -52,10 +50,9 @@ func (r *reading) next(ctx context.Context) error {
 		}
 		return fault.New(fault.IORead, "it cannot be read back").In(r.file.Name()).Of(r.ref.Name).AtByte(r.ref.Offset + r.at).Wrap(err)
 	}
-	if r.probe != nil {
-		for row := 0; row < len(part); row += stride {
-			value, _ := kernel.SignedSums(part[row:row+stride], r.ref.DType, r.probe)
-			r.product = append(r.product, value)
+	if r.must != nil && len(part) > 0 {
+		if err := r.must.compare(part, r.at); err != nil {
+			return err
 		}
 	}
 	r.at += int64(len(part))
@@ -74,7 +71,7 @@ func (r *reading) end(ctx context.Context, h hash.Hash) error {
 			return err
 		}
 		if len(r.pending) == 0 {
-			return r.done([32]byte(h.Sum(nil)), r.product)
+			return r.done([32]byte(h.Sum(nil)))
 		}
 	}
 }
@@ -85,8 +82,10 @@ func readBack(ctx context.Context, tensors ...*reading) error {
 		block := blocks.Get().(*[blockBytes]byte)
 		defer blocks.Put(block)
 		r.block = block[:]
-		if r.probe != nil {
-			r.product = make([]float64, 0, r.ref.Shape[0])
+		if r.must != nil {
+			block := blocks.Get().(*[blockBytes]byte)
+			defer blocks.Put(block)
+			r.must.block = block[:]
 		}
 	}
 	if len(tensors) == 1 {

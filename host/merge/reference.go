@@ -11,9 +11,9 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// exactRows is how many rows of each tensor the host recomputes to the bit. The probe's bound over all rows catches a wrong, missing or
-// misplaced delta; the exact rows catch arithmetic that is only slightly different, such as a second rounding.
-const exactRows = 8
+// exactRows is how many rows of each tensor the host recomputes by the definition, to the bit. They catch arithmetic that is only slightly different,
+// such as a second rounding, and deltas too small for the probe's bound, which over wide rows only shows what is badly wrong.
+const exactRows = 4
 
 // rounding is the largest error of one rounding to nearest into the dtype: relative, 2^-p for p significant bits, and absolute below its
 // smallest normal number.
@@ -45,10 +45,7 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 	}
 	x := backend.Probe(seed, item.Name, cols)
 	c := &productCheck{item: item, delta: delta, x: x, product: product, image: probed(delta, x), left: make([]float32, delta.Rank)}
-	c.exact = map[int]bool{}
-	for i := range min(exactRows, rows) {
-		c.exact[int((seed>>1+uint64(i)*0x9e3779b97f4a7c15)%uint64(rows))] = true
-	}
+	c.exact = exactRowsOf(seed, rows)
 	stride := cols * item.Base.DType.Size()
 	height := min(rows, max(1, referenceBytes/stride))
 	block := make([]byte, height*stride)
@@ -65,6 +62,15 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 		}
 	}
 	return nil
+}
+
+// exactRowsOf chooses the rows that are computed by the definition.
+func exactRowsOf(seed uint64, rows int) map[int]bool {
+	exact := map[int]bool{}
+	for i := range min(exactRows, rows) {
+		exact[int((seed>>1+uint64(i)*0x9e3779b97f4a7c15)%uint64(rows))] = true
+	}
+	return exact
 }
 
 // referenceBytes is how much of the base a check reads at a time.
@@ -105,13 +111,7 @@ func probed(d *kernel.Delta, x []int8) image {
 // row checks entry i of the product, by the stored bytes of row i of the base.
 func (c *productCheck) row(i int, stored []byte) error {
 	rank, cols, dtype := c.delta.Rank, len(c.x), c.item.Base.DType
-	if c.delta.FanInFanOut {
-		for k := range c.left {
-			c.left[k] = c.delta.A[k*c.delta.In+i]
-		}
-	} else {
-		copy(c.left, c.delta.SB[i*rank:(i+1)*rank])
-	}
+	leftFactors(c.left, c.delta, i)
 	want, size := kernel.SignedSums(stored, dtype, c.x)
 	for k, factor := range c.left {
 		want += float64(factor) * c.image.sums[k]
@@ -125,7 +125,7 @@ func (c *productCheck) row(i int, stored []byte) error {
 		return mismatch(c.item, "row %d times the probe is %v; the reference is %v, and no rounding explains more than %v", i, c.product[i], want, bound)
 	}
 	if c.exact[i] {
-		if got := c.exactProduct(stored); got != c.product[i] {
+		if got := c.exactProduct(i, stored); got != c.product[i] {
 			return mismatch(c.item, "row %d times the probe is %v; the merge rule gives exactly %v", i, c.product[i], got)
 		}
 	}
@@ -137,12 +137,30 @@ func mismatch(item Item, cause string, args ...any) error {
 		Fix("the backend computed something else than the merge rule: do not use it; run its conformance test")
 }
 
-// exactProduct merges the stored row at hand by the definition, entry by entry in portable code, and multiplies it with the probe in the order
-// the contract prescribes, so that equal bytes give equal sums.
-func (c *productCheck) exactProduct(stored []byte) float64 {
-	d, dtype := c.delta, c.item.Base.DType
-	deltas, merged := make([]float32, len(c.x)), make([]float32, len(c.x))
-	for k, factor := range c.left {
+// exactProduct merges the stored row by the definition and multiplies it with the probe in the order the contract prescribes, so that equal bytes
+// give equal sums.
+func (c *productCheck) exactProduct(i int, stored []byte) float64 {
+	sum, _ := kernel.SignedSums(mergedRow(c.delta, i, stored, c.item.Base.DType), c.item.Base.DType, c.x)
+	return sum
+}
+
+// leftFactors writes the factors of row i of a delta as it is stored: delta = left · right.
+func leftFactors(dst []float32, d *kernel.Delta, i int) {
+	if !d.FanInFanOut {
+		copy(dst, d.SB[i*d.Rank:(i+1)*d.Rank])
+		return
+	}
+	for k := range dst {
+		dst[k] = d.A[k*d.In+i]
+	}
+}
+
+// mergedRow merges stored row i by the definition, entry by entry in portable code: what the kernels are held against.
+func mergedRow(d *kernel.Delta, i int, stored []byte, dtype tensor.DType) []byte {
+	cols := len(stored) / dtype.Size()
+	left, deltas, merged := make([]float32, d.Rank), make([]float32, cols), make([]float32, cols)
+	leftFactors(left, d, i)
+	for k, factor := range left {
 		for j, sum := range deltas {
 			if d.FanInFanOut {
 				deltas[j] = kernel.FMA32(factor, d.SB[j*d.Rank+k], sum)
@@ -152,21 +170,30 @@ func (c *productCheck) exactProduct(stored []byte) float64 {
 		}
 	}
 	if err := tensor.ToF32(merged, stored, dtype); err != nil {
-		return math.NaN() // never: the plan has weights of these dtypes only
+		return nil // never: the plan has weights of these dtypes only
 	}
-	bytes := make([]byte, 0, len(stored))
+	row := make([]byte, 0, len(stored))
 	for j, w := range merged {
-		switch sum := w + deltas[j]; dtype {
+		sum := w + deltas[j]
+		if w != w {
+			sum = w // a NaN of the base stays that NaN
+		} else if sum != sum {
+			sum = math.Float32frombits(0x7fc00000) // one that arises has no payload
+		}
+		switch dtype {
 		case tensor.BF16:
-			bytes = binary.LittleEndian.AppendUint16(bytes, tensor.F32ToBF16(sum))
+			row = binary.LittleEndian.AppendUint16(row, tensor.F32ToBF16(sum))
 		case tensor.F16:
-			bytes = binary.LittleEndian.AppendUint16(bytes, tensor.F32ToF16(sum))
+			row = binary.LittleEndian.AppendUint16(row, tensor.F32ToF16(sum))
 		default:
-			bytes = binary.LittleEndian.AppendUint32(bytes, math.Float32bits(sum))
+			bits := math.Float32bits(sum)
+			if w != w {
+				bits |= 1 << 22
+			}
+			row = binary.LittleEndian.AppendUint32(row, bits)
 		}
 	}
-	sum, _ := kernel.SignedSums(bytes, dtype, c.x)
-	return sum
+	return row
 }
 
 // Digests is what a backend said each merged tensor's bytes hash to.

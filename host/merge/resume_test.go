@@ -3,10 +3,13 @@ package merge_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
+	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 // interrupt runs a merge into out up to the rename, which fails, and returns the work directory that it keeps, with everything in it finished.
@@ -126,6 +130,19 @@ func TestResumeDistrusts(t *testing.T) {
 		{"a copied tensor", func(t *testing.T, work string) {
 			flip(t, filepath.Join(work, "model", p.Base.Shards[0].Name), copied.Offset)
 		}, 0},
+		{"a merged tensor, with its digest", func(t *testing.T, work string) { forge(t, p, work, merged.Ref) }, 1},
+		{"a copied tensor, with its digest", func(t *testing.T, work string) { forge(t, p, work, copied.Ref) }, 0},
+		{"a link to the base", func(t *testing.T, work string) {
+			path := filepath.Join(work, "model", p.Base.Shards[1].Name)
+			if err := errors.Join(os.Remove(path), os.Symlink(p.Base.Shards[1].File.Name(), path)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Write(t.Context(), client, merge.Output{Dir: filepath.Join(filepath.Dir(work), "merged")}); err == nil {
+				t.Error("it was written through")
+			}
+			os.Remove(path)
+		}, 3},
+		{"a file of somebody else", func(t *testing.T, work string) { put(t, filepath.Join(work, "model", "LICENSE"), []byte("mine")) }, 0},
 		{"a header", func(t *testing.T, work string) { flip(t, filepath.Join(work, "model", p.Base.Shards[1].Name), 30) }, 0},
 		{"a shard that is gone", func(t *testing.T, work string) { os.Remove(filepath.Join(work, "model", p.Base.Shards[1].Name)) }, 3},
 		{"a shard that is cut off", func(t *testing.T, work string) { os.Truncate(filepath.Join(work, "model", p.Base.Shards[1].Name), 400) }, 3},
@@ -144,6 +161,28 @@ func TestResumeDistrusts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forge damages a finished tensor and makes the journal say so.
+func forge(t *testing.T, p *merge.Plan, work string, ref tensor.Ref) {
+	t.Helper()
+	path := filepath.Join(work, "model", p.Base.Shards[ref.File].Name)
+	flip(t, path, ref.Offset)
+	shard, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := os.ReadFile(filepath.Join(work, "journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(journal), "\n")
+	for i, line := range lines {
+		if strings.HasSuffix(line, strconv.Quote(ref.Name)+"\n") {
+			lines[i] = fmt.Sprintf("%x%s", sha256.Sum256(shard[ref.Offset:ref.Offset+ref.Length]), line[64:])
+		}
+	}
+	put(t, filepath.Join(work, "journal"), []byte(strings.Join(lines, "")))
 }
 
 // TestInterrupted ends merges in the ways that a second run can mend, and in those that it cannot.
@@ -183,9 +222,12 @@ func TestInterrupted(t *testing.T) {
 		{"overflow", func(_ func(), work string) *watcher {
 			return &watcher{change: func(e *backendpb.MergeEvent) { waitForJournal(work); e.NonFinite = 1 }}
 		}, false, fault.ADOverflowOnMerge},
-		{"no effect", func(_ func(), work string) *watcher {
+		{"another count", func(_ func(), work string) *watcher {
 			return &watcher{change: func(e *backendpb.MergeEvent) { e.Changed = 0 }}
-		}, false, fault.ADNoEffect},
+		}, false, fault.MergeMismatch},
+		{"a negative count", func(_ func(), work string) *watcher {
+			return &watcher{change: func(e *backendpb.MergeEvent) { e.NonFinite = -1 }}
+		}, false, fault.MergeMismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			parent := t.TempDir()

@@ -23,15 +23,12 @@ type Staged struct {
 // Stage has a backend compute the plan's generation and verifies it: every planned tensor and no other, digests recomputed from the
 // resident bytes, and each product with a probe chosen now. When it fails the backend is told to forget the generation.
 func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Staged, error) {
-	stream, err := client.Stage(ctx, p.StageRequest())
-	if err != nil {
-		return nil, err
-	}
 	staged := &Staged{Plan: p}
-	if staged.Digests, staged.Changed, err = p.collect(stream.Recv); err != nil {
-		return nil, err
+	err := p.stage(ctx, client, staged)
+	if err == nil {
+		err = p.verify(ctx, client, staged)
 	}
-	if err := p.verify(ctx, client, staged); err != nil {
+	if err != nil {
 		// The generation must not stay where a later activation could find it. The caller's context may be what failed.
 		_, releaseErr := client.Release(context.WithoutCancel(ctx), &backendpb.ReleaseRequest{Generation: p.Digest[:]})
 		return nil, errors.Join(err, releaseErr)
@@ -40,6 +37,18 @@ func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Stag
 		return nil, err
 	}
 	return staged, nil
+}
+
+// stage has the backend compute, and takes what it says of each tensor. A backend that is not listened to any more need not go on.
+func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := client.Stage(ctx, p.StageRequest())
+	if err != nil {
+		return err
+	}
+	staged.Digests, staged.Changed, err = p.collect(stream.Recv)
+	return err
 }
 
 // collect reads merge events to their end and checks them against the plan.

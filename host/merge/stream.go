@@ -11,7 +11,6 @@ import (
 
 	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/sdk/backend"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
@@ -22,6 +21,7 @@ const batchBytes = 1 << 30
 
 // stream merges, copies and checks everything that is not finished.
 func (w *writing) stream(ctx context.Context, client backendpb.BackendClient) error {
+	caller := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	// Whoever has something to check waits until a processor is free for it.
@@ -52,6 +52,12 @@ func (w *writing) stream(ctx context.Context, client backendpb.BackendClient) er
 	})
 	if err := group.Wait(); err != nil {
 		return err
+	}
+	if err := caller.Err(); err != nil && len(w.done) < len(w.pieces) {
+		return err // a check that was not begun
+	}
+	if len(w.done) < len(w.pieces) {
+		return fault.New(fault.MergeMismatch, "%d of %d tensors were never checked", len(w.pieces)-len(w.done), len(w.pieces)).Fix("report this: it is a fault of Tenon")
 	}
 	changed := int64(0)
 	for _, entry := range w.done {
@@ -130,26 +136,27 @@ func (w *writing) mergeBatch(ctx context.Context, client backendpb.BackendClient
 	}
 }
 
-// merged reads a merged tensor back from its file: it must multiply as the reference does, and hash to what the backend said, if it said
-// anything.
+// merged reads a merged tensor back from its file: it must be what the merge rule makes of the base, and what the backend said of it.
 func (w *writing) merged(c piece, event *backendpb.MergeEvent) *reading {
 	durable.StartWriteback(w.files[c.to.File], c.to.Offset, c.to.Length)
-	r := w.reading(c, func(sum [32]byte, product []float64) error {
-		if len(event.Sha256) > 0 && sum != [32]byte(event.Sha256) {
-			return mismatch(*c.item, "the file's bytes hash to %x, the backend said %x", sum, event.Sha256)
+	return w.reading(c, func(entry finished) error {
+		if len(event.Sha256) > 0 && entry.sum != [32]byte(event.Sha256) {
+			return mismatch(*c.item, "the file's bytes hash to %x, the backend said %x", entry.sum, event.Sha256)
 		}
-		if err := w.plan.checkProduct(*c.item, w.seed, product); err != nil {
-			return err
+		if entry.changed != event.Changed {
+			return mismatch(*c.item, "%d entries differ from the base's, the backend said %d", entry.changed, event.Changed)
 		}
-		return w.finish(c, finished{sum, event.Changed})
+		return w.finish(c, entry)
 	})
-	r.probe = backend.Probe(w.seed, c.to.Name, c.to.Shape[1])
-	return r
 }
 
-// reading reads a tensor of the output back.
-func (w *writing) reading(c piece, done func(sum [32]byte, product []float64) error) *reading {
-	return &reading{file: w.files[c.to.File], ref: c.to, progress: w.meter.add, done: done}
+// reading reads a tensor of the output back and holds it against what it must be.
+func (w *writing) reading(c piece, done func(finished) error) *reading {
+	must := &original{plan: w.plan, piece: c, seed: w.seed}
+	return &reading{file: w.files[c.to.File], ref: c.to, must: must, progress: w.meter.add, done: func(sum [32]byte) error {
+		must.delta = nil
+		return done(finished{sum, must.changed})
+	}}
 }
 
 // copyUntouched copies what no delta touches and is not finished, and hashes it where it has come to lie.
@@ -174,7 +181,7 @@ func (w *writing) copyUntouched(ctx context.Context, checks *couples) error {
 				durable.StartWriteback(target, r.to, r.length)
 			}
 			for _, c := range r.pieces {
-				checks.add(w.reading(c, func(sum [32]byte, _ []float64) error { return w.finish(c, finished{sum: sum}) }))
+				checks.add(w.reading(c, func(entry finished) error { return w.finish(c, entry) }))
 			}
 			return nil
 		})

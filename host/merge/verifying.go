@@ -108,7 +108,7 @@ func (v *verifying) weights(f *os.File, path string, want ReceiptFile, tensors [
 			v.add(fault.New(fault.DigestBad, "the tensor is gone").In(path).Of(want.Name))
 			continue
 		}
-		v.tensors.add(&reading{file: f, ref: t.Ref, done: func(sum [32]byte, _ []float64) error {
+		v.tensors.add(&reading{file: f, ref: t.Ref, done: func(sum [32]byte) error {
 			if got := hexDigest(sum); got != want.SHA256 {
 				v.add(fault.New(fault.DigestBad, "bytes hash to %s, the receipt says %s", got, want.SHA256).In(path).Of(want.Name).AtByte(t.Offset))
 			}

@@ -42,6 +42,9 @@ func openWork(out string, key [32]byte) (*work, error) {
 		if err := os.Mkdir(w.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fault.New(fault.IOWrite, "the output's parent directory cannot be written").In(parent).Wrap(err)
 		}
+		if _, err := os.Lstat(w.dir); errors.Is(err, fs.ErrNotExist) {
+			continue // a run that had it has just ended
+		}
 		if !isOwn(w.dir) {
 			return nil, fault.New(fault.IOWrite, "somebody else has made the directory the merge is to be written in").In(w.dir).
 				Fix("remove it, or write somewhere else")
@@ -101,6 +104,28 @@ func lockFile(path string) (*os.File, error) {
 	}
 	f.Close()
 	return nil, err
+}
+
+// publish makes the directory of the model the output. What is in it and not in the receipt, an earlier run or a backend left there.
+func (w *work) publish(out string, r *Receipt) error {
+	known := map[string]bool{ReceiptName: true}
+	for _, f := range r.Files {
+		known[filepath.FromSlash(f.Name)] = true
+	}
+	err := filepath.WalkDir(w.model, func(path string, entry fs.DirEntry, err error) error {
+		name, relErr := filepath.Rel(w.model, path)
+		if err != nil || relErr != nil || name == "." || known[name] || entry.IsDir() && leadsTo(r.Files, filepath.ToSlash(name)) {
+			return errors.Join(err, relErr)
+		}
+		if err := os.RemoveAll(path); err != nil || !entry.IsDir() {
+			return err
+		}
+		return fs.SkipDir
+	})
+	if err != nil {
+		return durable.Fault(w.model, err)
+	}
+	return durable.Publish(w.model, out)
 }
 
 // close gives the lock back.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -33,10 +32,10 @@ type Interrupted struct {
 	Err         error  // why it did not end
 }
 
-func (e *Interrupted) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.Kindly()) }
+func (e *Interrupted) Error() string { return fmt.Sprintf("%v; %s", e.Err, e.Remains()) }
 
-// Kindly says what is left to do.
-func (e *Interrupted) Kindly() string {
+// Remains says what is left to do.
+func (e *Interrupted) Remains() string {
 	return fmt.Sprintf("%d of %d bytes are finished and kept in %s: the same command goes on from there", e.Kept, e.Total, e.Dir)
 }
 
@@ -72,10 +71,10 @@ func (p *Plan) Write(ctx context.Context, client backendpb.BackendClient, o Outp
 	receipt, err := w.fill(ctx, client, o.Gate)
 	w.close()
 	if err == nil {
-		err = durable.Publish(work.model, out)
+		err = work.publish(out, receipt)
 	}
 	if err != nil {
-		return nil, w.abandon(ctx, err)
+		return nil, w.abandon(err)
 	}
 	work.remove()
 	sweepWork(out)
@@ -136,12 +135,15 @@ func cutOff(err error) error {
 
 // abandon decides what becomes of the work directory after err. What a second run cannot mend is removed, and so is what holds nothing
 // finished; the rest is kept.
-func (w *writing) abandon(ctx context.Context, err error) error {
+func (w *writing) abandon(err error) error {
 	kept := int64(0)
-	for name := range w.done {
-		kept += w.pieces[name].to.Length
+	for name, c := range w.pieces {
+		_, earlier := w.work.journal.found[name] // which this run may not have come to
+		if _, done := w.done[name]; done || earlier {
+			kept += c.to.Length
+		}
 	}
-	if kept == 0 || ctx.Err() == nil && fault.ClassOf(err) != fault.Operational {
+	if kept == 0 || w.unsynced.Load() || fault.ClassOf(err) != fault.Operational {
 		w.work.remove()
 		return err
 	}

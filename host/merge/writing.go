@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,6 +30,8 @@ type writing struct {
 	cloned []bool     // by this run: what no delta touches is in the file already
 	seed   uint64     // of the probe, which no backend hears of
 	meter  meter
+
+	unsynced atomic.Bool // the disk did not take what was written
 
 	mu   sync.Mutex
 	done map[string]finished
@@ -58,12 +62,15 @@ func (w *writing) close() {
 func (w *writing) create() error {
 	for i, s := range w.layout.shards {
 		path := filepath.Join(w.work.model, s.name)
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644)
 		if err != nil {
 			return durable.Fault(path, err)
 		}
 		w.files = append(w.files, f)
 		info, err := f.Stat()
+		if err == nil && !w.isOutput(info) {
+			err = fault.New(fault.IOWrite, "it is not a file of this merge alone").In(path).Fix("remove it")
+		}
 		if err == nil && info.Size() == 0 && s.twin >= 0 {
 			w.cloned[i] = durable.Clone(f, w.plan.Base.Shards[s.twin].Os())
 		}
@@ -80,28 +87,40 @@ func (w *writing) create() error {
 	return nil
 }
 
-// recheck hashes what the journal says is finished, and takes over what has the digest it says.
+// isOutput reports whether a file can be written: a regular one, with no other name, which might be one of the base.
+func (w *writing) isOutput(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return info.Mode().IsRegular() && ok && stat.Nlink == 1
+}
+
+// recheck looks at what the journal says is finished, as if a backend had just written it, and takes over what is right: the journal only tells
+// where to look. What is not there, or is something else, is done again.
 func (w *writing) recheck(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	checks := &couples{start: func(tensors ...*reading) { group.Go(func() error { return readBack(ctx, tensors...) }) }}
 	for name, entry := range w.work.journal.found {
 		c, ok := w.pieces[name]
 		if !ok {
 			continue
 		}
-		checks.add(w.reading(c, func(sum [32]byte, _ []float64) error {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if sum == entry.sum {
+		r := w.reading(c, func(found finished) error {
+			if found == entry {
+				w.mu.Lock()
+				defer w.mu.Unlock()
 				w.done[name] = entry
-			} else {
-				w.meter.add(-c.to.Length)
 			}
 			return nil
-		}))
+		})
+		group.Go(func() error {
+			if err := readBack(ctx, r); fault.ClassOf(err) == fault.Operational && err != nil {
+				return err
+			}
+			if !w.isDone(name) {
+				w.meter.add(-r.at)
+			}
+			return nil
+		})
 	}
-	checks.end()
 	return group.Wait()
 }
 
@@ -139,11 +158,17 @@ func (w *writing) settle() error {
 			if statErr != nil {
 				return fault.New(fault.IORead, "it cannot be looked at").In(f.Name()).Wrap(statErr)
 			}
+			if named, err := os.Lstat(f.Name()); err != nil || !os.SameFile(named, info) {
+				return fault.New(fault.MergeMismatch, "somebody put another file in its place").In(f.Name()).
+					Fix("do not use this backend; write into a directory nobody else writes to")
+			}
 			if err != nil || !bytes.Equal(header, s.header) || info.Size() != s.size {
 				return fault.New(fault.MergeMismatch, "somebody wrote to the file's header, or changed its length").In(f.Name()).AtByte(0).
 					Fix("the backend writes where it was not told to: do not use it; run its conformance test")
 			}
 			if err := f.Sync(); err != nil {
+				// The system tells this once, and then shows bytes that it could not write. No later run must believe them.
+				w.unsynced.Store(true)
 				return durable.Fault(f.Name(), err)
 			}
 			return nil

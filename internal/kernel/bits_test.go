@@ -180,7 +180,8 @@ func everyValue(i int) roundingBlock {
 // f16. Its 2,040 columns are no whole number of panels. In short, it holds each eighth upper half. Values that are not finite are in blocks of their own.
 func sampledValues(i int) roundingBlock {
 	lows := [blockRows]uint32{0, 1, 0x0fff, 0x1000, 0x1001, 0x1fff, 0x2000, 0x3000, 0x5000, 0x6fff, 0x7fff, 0x8000, 0x8001, 0x9000, 0xf001, 0xffff}
-	first, width, step := uint32(i/16<<15|i%16*2040), uint32(2040), uint32(1) // 16 times 2040 upper halves are finite, and as many again negative
+	// 16 times 2040 upper halves are finite, and as many again negative.
+	first, width, step := uint32(i/16<<15|i%16*2040), uint32(2040), uint32(1)
 	if testing.Short() {
 		width, step = width/8, 8
 	}

@@ -32,7 +32,8 @@ func TestNEON(t *testing.T) {
 	}
 	arguments := []string{"-test.short"}
 	if !*long {
-		arguments = append(arguments, "-test.run=^Test(Rounding|MergeBits|ScaledBits|MatMul32|AddProduct|Vectors|Widen|SignedSums|TakeCensus|TakeLoss|AddWeighted|Exp)",
+		arguments = append(arguments,
+			"-test.run=^Test(Rounding|MergeBits|ScaledBits|MatMul32|AddProduct|Vectors|Widen|SignedSums|TakeCensus|TakeLoss|AddWeighted|Exp)",
 			"-test.skip=^Test/generic$") // which runs outside as well
 	}
 	test := exec.Command(emulator, slices.Insert(arguments, 0, binary)...)

@@ -18,4 +18,4 @@ var implementations = []*implementation{
 }
 
 // avx2Usable says that the x86-64-v3 instructions that the kernels use are there.
-var avx2Usable = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C
+var avx2Usable = cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasF16C && cpu.X86.HasPOPCNT && cpu.X86.HasBMI2

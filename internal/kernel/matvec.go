@@ -8,25 +8,25 @@ import (
 
 // MatVec computes dst = W x for a row-major W of rows x cols elements of dtype, any weight type, accumulating in f32 in the fixed order of lanes.
 // F64 weights are rounded to f32 first. dst has at least rows elements, x at least cols, w at least rows x cols. It does not allocate where cols
-// is a multiple of 16.
+// is a multiple of 16 and there are 8 rows or more.
 func MatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int, x []float32) {
 	k := &active.matvec
 	stored, stride := k.stored(dtype), cols*dtype.Size()
 	dst, w, x = dst[:rows], w[:rows*stride], x[:cols]
 	switch {
-	case stored.dots == nil || rows < k.rows:
+	case cols == 0:
+		clear(dst)
+	case stored.dots == nil:
 		for i := range dst {
 			dst[i] = dotStored(w[i*stride:(i+1)*stride], dtype, x)
 		}
-	case cols%lanes != 0:
+	case cols%lanes != 0 || rows < k.rows:
 		MatMat(dst, w, dtype, rows, cols, x, 1)
-	case cols > 0:
+	default:
 		for i := 0; i < rows; i += k.rows {
 			i := min(i, rows-k.rows) // the last rows may be computed twice
 			stored.dots(&dst[i], &w[i*stride], stride, &x[0], cols/lanes)
 		}
-	default:
-		clear(dst)
 	}
 }
 
@@ -58,7 +58,7 @@ func ParallelMatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int,
 		MatVec(dst, w, dtype, rows, cols, x)
 		return
 	}
-	deal(rows, tileRows, workers, func(first, count int) {
+	deal(rows, max(tileRows, active.matvec.rows), workers, func(first, count int) {
 		MatVec(dst[first:], w[first*stride:(first+count)*stride], dtype, count, cols, x)
 	})
 }

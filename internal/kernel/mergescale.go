@@ -163,7 +163,7 @@ func (m *scaling) scaleRows(gains []float32, first, rows int) (c Counts) {
 		g := piecewise{gains: s.sameGain[:], step: 0}
 		if m.d.FanInFanOut {
 			g = piecewise{gains: gains[col:], step: 4 * lanes16}
-		} else if s.sameGain[0] != gains[row] {
+		} else if math.Float32bits(s.sameGain[0]) != math.Float32bits(gains[row]) { // -0 and +0 give different bits
 			for i := range s.sameGain {
 				s.sameGain[i] = gains[row]
 			}

@@ -79,7 +79,7 @@ func SignedSums(row []byte, dtype tensor.DType, x []int8) (sum, magnitude float6
 	}
 	eachGroup(row, dtype, at, len(x), func(at int, values []float64) {
 		for l, v := range values {
-			lanes.signed[l] += v * float64(x[at+l]) // ±v, exact
+			lanes.signed[l] += math.Copysign(1, float64(x[at+l])) * v // ±v, exact; only the sign counts, as in assembly
 			lanes.size[l] += math.Abs(v)
 		}
 	})
