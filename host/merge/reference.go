@@ -11,9 +11,13 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// exactRows is how many rows of each tensor the host recomputes by the definition, to the bit. They catch arithmetic that is only slightly different,
-// such as a second rounding, and deltas too small for the probe's bound, which over wide rows only shows what is badly wrong.
-const exactRows = 4
+// How many rows of each tensor are recomputed by the definition, to the bit. Where only a product is known they catch arithmetic that is slightly
+// different, such as a second rounding, and deltas too small for the probe's bound, which over wide rows only shows what is badly wrong. Where all
+// bytes are compared with the host's own they hold its kernels to the definition.
+const (
+	exactRows    = 8
+	comparedRows = 2
+)
 
 // rounding is the largest error of one rounding to nearest into the dtype: relative, 2^-p for p significant bits, and absolute below its
 // smallest normal number.
@@ -45,7 +49,7 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 	}
 	x := backend.Probe(seed, item.Name, cols)
 	c := &productCheck{item: item, delta: delta, x: x, product: product, image: probed(delta, x), left: make([]float32, delta.Rank)}
-	c.exact = exactRowsOf(seed, rows)
+	c.exact = chooseRows(seed, rows, exactRows)
 	stride := cols * item.Base.DType.Size()
 	height := min(rows, max(1, referenceBytes/stride))
 	block := make([]byte, height*stride)
@@ -64,10 +68,10 @@ func (p *Plan) checkProduct(item Item, seed uint64, product []float64) error {
 	return nil
 }
 
-// exactRowsOf chooses the rows that are computed by the definition.
-func exactRowsOf(seed uint64, rows int) map[int]bool {
+// chooseRows draws n rows at most.
+func chooseRows(seed uint64, rows, n int) map[int]bool {
 	exact := map[int]bool{}
-	for i := range min(exactRows, rows) {
+	for i := range min(n, rows) {
 		exact[int((seed>>1+uint64(i)*0x9e3779b97f4a7c15)%uint64(rows))] = true
 	}
 	return exact
