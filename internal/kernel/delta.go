@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
@@ -49,19 +51,44 @@ func NewDelta(a []byte, aType tensor.DType, b []byte, bType tensor.DType, rank, 
 		}
 	}
 	d := &Delta{A: make([]float32, rank*in), SB: make([]float32, out*rank), Rank: rank, In: in, Out: out, FanInFanOut: fanInFanOut}
-	if err := tensor.ToF32(d.A, a, aType); err != nil {
-		return nil, fmt.Errorf("factor A: %w", err)
+	var greatestA, greatestB float64
+	load := []func(){
+		func() { greatestA = loadFactor(d.A, a, aType, 1) },
+		func() { greatestB = loadFactor(d.SB, b, bType, s) },
 	}
-	if err := tensor.ToF32(d.SB, b, bType); err != nil {
-		return nil, fmt.Errorf("factor B: %w", err)
+	workers := 1
+	if rank*(in+out) >= sharedFactors {
+		workers = 2
 	}
-	for i, v := range d.SB {
-		d.SB[i] = float32(s * v)
-	}
-	greatestA, greatestB := canonical(d.A), canonical(d.SB)
+	deal(len(load), 1, workers, func(first, n int) {
+		for _, f := range load[first : first+n] {
+			f()
+		}
+	})
 	d.finite = greatestA*greatestB*float64(rank) < 0x1p127 // false for NaN
 	return d, nil
 }
+
+// sharedFactors is how many entries of both factors together are worth a goroutine.
+const sharedFactors = 1 << 16
+
+// loadFactor widens a factor, whose length was checked, multiplies it by scale, and returns the greatest magnitude.
+func loadFactor(dst []float32, src []byte, dtype tensor.DType, scale float32) float64 {
+	if dtype == tensor.F32 && littleEndian {
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&dst[0])), 4*len(dst)), src)
+	} else if err := tensor.ToF32(dst, src, dtype); err != nil {
+		panic(err) // never: length and dtype were checked
+	}
+	if scale != 1 {
+		for i, v := range dst {
+			dst[i] = float32(scale * v)
+		}
+	}
+	return canonical(dst)
+}
+
+// littleEndian says that memory holds an f32 as files do.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // canonical replaces every NaN by the one that has no payload, and returns the greatest magnitude.
 func canonical(values []float32) float64 {

@@ -70,9 +70,15 @@ func (d *Delta) packedColumns(cols int, evenOdd bool) []float32 {
 	}
 	_, total := d.Shape()
 	p := pack{cols, evenOdd, alignedFloats((total + cols - 1) / cols * cols * d.Rank)}
-	for first := 0; first < total; first += cols {
-		p.panel(d, first, min(cols, total-first))
+	workers := 1
+	if total*d.Rank >= sharedFactors {
+		workers = 0 // as many as there are processors
 	}
+	deal(total, cols, workers, func(first, n int) {
+		for end := first + n; first < end; first += cols {
+			p.panel(d, first, min(cols, end-first))
+		}
+	})
 	d.packs.made = append(d.packs.made, p)
 	return p.values
 }
