@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/tenon-ml/tenon/host/adapter"
+	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/bank"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
@@ -38,7 +39,8 @@ type Options struct {
 	Probe    *probe.File  // asked of each merged model before the gate decides; nil is the policy's, if it names one
 	BankDir  string       // the operator's bank of adapters to hold each one against; "" is none
 	Modules  []modules.Module
-	Runner   gate.Runner // runs diagnostics; nil runs each in a sandbox worker of this executable
+	Runner   gate.Runner  // runs diagnostics; nil runs each in a sandbox worker of this executable
+	Backend  backend.Spec // what merges and serves; the zero value is the CPU backend of this executable
 	Log      *slog.Logger
 	Progress func(what string, done, total int) // hears of slow steps, from several goroutines; may be nil
 }
@@ -47,7 +49,8 @@ type Options struct {
 type Host struct {
 	gate     *gate.Gate
 	probe    *probe.File // nil where nothing is asked
-	bankDir  string      // "" where there is none
+	backend  backend.Spec
+	bankDir  string // "" where there is none
 	cacheDir string
 	log      *slog.Logger
 	progress func(what string, done, total int) // may be nil
@@ -87,6 +90,9 @@ func New(o Options) (*Host, error) {
 		}
 		o.Modules = builtin
 	}
+	if len(o.Backend.Command) == 0 {
+		o.Backend = backend.Embedded()
+	}
 	if o.Runner == nil {
 		compiled := filepath.Join(o.CacheDir, "wasm")
 		if err := worker.CheckCache(compiled); err != nil {
@@ -97,6 +103,7 @@ func New(o Options) (*Host, error) {
 	return &Host{
 		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress},
 		probe:    probes,
+		backend:  o.Backend,
 		bankDir:  o.BankDir,
 		cacheDir: o.CacheDir,
 		log:      o.Log,

@@ -49,7 +49,7 @@ func (h *Host) newLaboratory(b *base.Base) (*laboratory, error) {
 			return supervisor.Client(ctx)
 		}
 		restore := func(ctx context.Context, client backendpb.BackendClient) error { return loadBase(ctx, client, b) }
-		started, err := backend.Start(ctx, backend.Embedded(), backend.Options{Log: h.log, Restore: restore})
+		started, err := backend.Start(ctx, h.backend, backend.Options{Log: h.log, Restore: restore})
 		if err != nil {
 			return nil, err
 		}

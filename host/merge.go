@@ -53,7 +53,7 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 		}
 		h.log.Warn("the gate was overridden", "adapter", r.Adapter, "reason", r.Override)
 	}
-	supervisor, err := backend.Start(ctx, backend.Embedded(), backend.Options{
+	supervisor, err := backend.Start(ctx, h.backend, backend.Options{
 		Log:     h.log,
 		Restore: func(context.Context, backendpb.BackendClient) error { return nil }, // a merge to disk needs nothing resident
 	})

@@ -80,7 +80,7 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	if err := s.laboratory().fits(); err != nil {
 		return err
 	}
-	s.supervisor, err = backend.Start(ctx, backend.Embedded(), backend.Options{Log: s.host.log, Restore: s.restore, OnState: func(state backend.State) {
+	s.supervisor, err = backend.Start(ctx, s.host.backend, backend.Options{Log: s.host.log, Restore: s.restore, OnState: func(state backend.State) {
 		if state == backend.Restarting {
 			s.restarts.Add(1)
 		}
