@@ -43,7 +43,11 @@ func Publish(work, out string) error {
 		return Fault(work, err)
 	}
 	// rename(2) replaces an empty directory somebody made meanwhile; it never replaces one that holds something.
-	if err := os.Rename(work, out); err != nil {
+	err = os.Rename(work, out)
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.ENOTDIR) { // the first is ENOTEMPTY too
+		return fault.New(fault.MergeExists, "somebody made the output directory meanwhile").In(out).Wrap(err).Fix("give a new name; nothing is ever written over")
+	}
+	if err != nil {
 		return Fault(out, err)
 	}
 	return SyncDir(filepath.Dir(out))

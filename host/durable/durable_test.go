@@ -34,8 +34,8 @@ func TestPublish(t *testing.T) {
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Publish(work, out); err == nil {
-		t.Error("a directory that holds something was replaced")
+	if err := Publish(work, out); len(fault.All(err)) != 1 || fault.All(err)[0].Code != fault.MergeExists {
+		t.Errorf("over a directory that holds something: %v, want %s", err, fault.MergeExists)
 	}
 }
 

@@ -31,7 +31,7 @@ func TestKilledMerge(t *testing.T) {
 	p := small{what[0], what[1]}.plan(t)
 	client := newClient(t, p)
 	fmt.Println("ready")
-	if _, err := p.Write(context.Background(), client, merge.Output{Dir: what[2]}); err != nil {
+	if _, err := p.Write(context.Background(), client, merge.Output{Gate: admitted, Dir: what[2]}); err != nil {
 		t.Fatal(err)
 	}
 }

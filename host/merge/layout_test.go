@@ -47,7 +47,7 @@ func TestCutShards(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "merged")
-			receipt, err := p.Write(t.Context(), client, merge.Output{Dir: out, ShardBytes: c.bytes})
+			receipt, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out, ShardBytes: c.bytes})
 			if err != nil {
 				t.Fatal(err)
 			}

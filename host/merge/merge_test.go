@@ -227,7 +227,7 @@ func TestWriteChecksTheFiles(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out := filepath.Join(dir, "merged")
-			if _, err := p.Write(t.Context(), &liar{BackendClient: client, written: c.written}, merge.Output{Dir: out, Gate: merge.ReceiptGate{}}); err == nil {
+			if _, err := p.Write(t.Context(), &liar{BackendClient: client, written: c.written}, merge.Output{Gate: admitted, Dir: out}); err == nil {
 				t.Error("it was accepted")
 			}
 			if left, _ := os.ReadDir(dir); len(left) != 0 {
@@ -258,7 +258,7 @@ func TestWriteAndStageAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "merged")
-	receipt, err := p.Write(t.Context(), client, merge.Output{Dir: out, Gate: merge.ReceiptGate{Verdict: "admit"}})
+	receipt, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestVerifyRefuses(t *testing.T) {
 	p := newPlan(t, 1)
 	client := newClient(t, p)
 	out := filepath.Join(t.TempDir(), "merged")
-	if _, err := p.Write(t.Context(), client, merge.Output{Dir: out, Gate: merge.ReceiptGate{}}); err != nil {
+	if _, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out}); err != nil {
 		t.Fatal(err)
 	}
 	original, err := os.ReadFile(filepath.Join(out, merge.ReceiptName))

@@ -29,7 +29,7 @@ type Receipt struct {
 	SchemaVersion string           `json:"schemaVersion"`
 	Rule          string           `json:"rule"`
 	Generation    string           `json:"generation"` // digest of the plan
-	Content       string           `json:"content"`    // digest over the merged tensors' digests
+	Content       string           `json:"content"`    // of Digests: the merged tensors
 	Base          ReceiptBase      `json:"base"`
 	Adapters      []ReceiptAdapter `json:"adapters"`
 	Gate          ReceiptGate      `json:"gate"`

@@ -23,16 +23,26 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// interrupt runs a merge into out up to the rename, which fails, and returns the work directory that it keeps, with everything in it finished.
+// interrupt runs a merge into out up to its receipt, which cannot be written, and returns the work directory that it keeps, with every tensor
+// in it finished.
 func interrupt(t *testing.T, p *merge.Plan, client backendpb.BackendClient, out string) (work string) {
 	t.Helper()
-	blocked := &watcher{BackendClient: client, before: func(context.Context) { put(t, filepath.Join(out, "in the way"), nil) }}
-	_, err := p.Write(t.Context(), blocked, merge.Output{Dir: out})
+	var inTheWay string
+	blocked := &watcher{BackendClient: client, before: func(context.Context) {
+		model, err := filepath.Glob(filepath.Join(filepath.Dir(out), "."+filepath.Base(out)+".tenon-*", "model"))
+		if err != nil || len(model) != 1 {
+			t.Errorf("the merge is written in %v, %v", model, err)
+			return
+		}
+		inTheWay = filepath.Join(model[0], merge.ReceiptName)
+		put(t, filepath.Join(inTheWay, "file"), nil)
+	}}
+	_, err := p.Write(t.Context(), blocked, merge.Output{Gate: admitted, Dir: out})
 	kept, ok := errors.AsType[*merge.Interrupted](err)
 	if !ok || kept.Kept != kept.Total {
 		t.Fatalf("got %v, want everything kept", err)
 	}
-	if err := os.RemoveAll(out); err != nil {
+	if err := os.RemoveAll(inTheWay); err != nil {
 		t.Fatal(err)
 	}
 	return kept.Dir
@@ -41,7 +51,7 @@ func interrupt(t *testing.T, p *merge.Plan, client backendpb.BackendClient, out 
 // write merges into a new directory and returns its files, which must verify and be all there is.
 func write(t *testing.T, p *merge.Plan, client backendpb.BackendClient, out string) map[string]string {
 	t.Helper()
-	if _, err := p.Write(t.Context(), client, merge.Output{Dir: out}); err != nil {
+	if _, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := merge.Verify(t.Context(), out); err != nil {
@@ -137,7 +147,7 @@ func TestResumeDistrusts(t *testing.T) {
 			if err := errors.Join(os.Remove(path), os.Symlink(p.Base.Shards[1].File.Name(), path)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.Write(t.Context(), client, merge.Output{Dir: filepath.Join(filepath.Dir(work), "merged")}); err == nil {
+			if _, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: filepath.Join(filepath.Dir(work), "merged")}); err == nil {
 				t.Error("it was written through")
 			}
 			os.Remove(path)
@@ -236,7 +246,7 @@ func TestInterrupted(t *testing.T) {
 			defer cancel()
 			w := c.watch(cancel, parent)
 			w.BackendClient = client
-			_, err := p.Write(ctx, w, merge.Output{Dir: out})
+			_, err := p.Write(ctx, w, merge.Output{Gate: admitted, Dir: out})
 			if err == nil {
 				t.Fatal("it was written")
 			}

@@ -21,13 +21,28 @@ func TestTwoRuns(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "merged")
 	var second error
 	write(t, p, &watcher{BackendClient: client, before: func(ctx context.Context) {
-		_, second = other.Write(ctx, client, merge.Output{Dir: out})
+		_, second = other.Write(ctx, client, merge.Output{Gate: admitted, Dir: out})
 	}}, out)
 	if list := fault.All(second); len(list) != 1 || list[0].Code != fault.IOWrite || !strings.Contains(list[0].Cause, "another run") {
 		t.Errorf("the second run: %v", second)
 	}
-	if _, err := other.Write(t.Context(), client, merge.Output{Dir: out}); fault.ClassOf(err) != fault.Usage {
+	if _, err := other.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out}); fault.ClassOf(err) != fault.Usage {
 		t.Errorf("after the first: %v", err)
+	}
+}
+
+// TestOutputMadeMeanwhile loses the race for the name of its output. Nothing is written over, and nothing is left that could not be used.
+func TestOutputMadeMeanwhile(t *testing.T) {
+	s := newSmall(t)
+	p := s.plan(t)
+	out := filepath.Join(t.TempDir(), "merged")
+	racing := &watcher{BackendClient: newClient(t, p), before: func(context.Context) { put(t, filepath.Join(out, "file"), nil) }}
+	_, err := p.Write(t.Context(), racing, merge.Output{Gate: admitted, Dir: out})
+	if list := fault.All(err); len(list) != 1 || list[0].Code != fault.MergeExists {
+		t.Errorf("%v, want %s", err, fault.MergeExists)
+	}
+	if names := left(t, filepath.Dir(out)); len(names) != 1 {
+		t.Errorf("left behind: %v", names)
 	}
 }
 
@@ -53,7 +68,7 @@ func TestOtherWork(t *testing.T) {
 		_, err := running.Write(context.WithoutCancel(t.Context()), &watcher{BackendClient: client, before: func(context.Context) {
 			close(started)
 			<-release
-		}}, merge.Output{Dir: out})
+		}}, merge.Output{Gate: admitted, Dir: out})
 		stopped <- err
 	}()
 	<-started
@@ -69,7 +84,7 @@ func TestOtherWork(t *testing.T) {
 			put(t, filepath.Join(parent, name, "lock"), nil)
 		}
 	}
-	if _, err := p.Write(t.Context(), client, merge.Output{Dir: out, ShardBytes: 100}); err != nil {
+	if _, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out, ShardBytes: 100}); err != nil {
 		t.Fatal(err)
 	}
 	names := left(t, parent)
@@ -118,7 +133,7 @@ func TestForeignWork(t *testing.T) {
 		if err := c.make(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Write(t.Context(), client, merge.Output{Dir: out}); fault.ClassOf(err) != fault.Operational {
+		if _, err := p.Write(t.Context(), client, merge.Output{Gate: admitted, Dir: out}); fault.ClassOf(err) != fault.Operational {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if _, err := os.Lstat(out); err == nil {
@@ -157,7 +172,7 @@ func TestChangedBase(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // clocks of file systems tick slowly
 			parent := t.TempDir()
 			changing := &watcher{BackendClient: client, before: func(context.Context) { c.change(t, s.base) }}
-			_, err := p.Write(t.Context(), changing, merge.Output{Dir: filepath.Join(parent, "merged")})
+			_, err := p.Write(t.Context(), changing, merge.Output{Gate: admitted, Dir: filepath.Join(parent, "merged")})
 			if list := fault.All(err); len(list) == 0 || list[0].Code != fault.STChanged && list[0].Code != fault.MergeMismatch {
 				t.Errorf("got %v", err)
 			}

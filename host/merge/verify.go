@@ -2,6 +2,8 @@ package merge
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,6 +31,7 @@ func Verify(ctx context.Context, dir string) (*Receipt, error) {
 	}
 	defer root.Close()
 	known, listed, faults := r.sort(dir)
+	faults = append(faults, r.lacks(dir)...)
 	v := &verifying{dir: dir, root: root}
 	v.group, v.ctx = errgroup.WithContext(ctx)
 	v.group.SetLimit(runtime.GOMAXPROCS(0))
@@ -95,6 +98,35 @@ func (r *Receipt) sort(dir string) (known map[string]bool, listed []listedFile, 
 		faults.Add(fault.New(fault.ReceiptBad, "tensors are listed in file %q, which is not", name).In(path).At("/tensors"))
 	}
 	return known, listed, faults
+}
+
+// lacks says what a receipt that merge wrote would have. One without tensors would be true of any directory, and one whose content is not
+// that of its tensors was not written by a merge.
+func (r *Receipt) lacks(dir string) (faults fault.List) {
+	bad := func(pointer, cause string, args ...any) {
+		faults.Add(fault.New(fault.ReceiptBad, cause, args...).In(filepath.Join(dir, ReceiptName)).At(pointer).Fix("merge again"))
+	}
+	merged := Digests{}
+	for i, t := range r.Tensors {
+		sum, err := hex.DecodeString(t.SHA256)
+		if err != nil || len(sum) != sha256.Size {
+			bad(fmt.Sprintf("/tensors/%d/sha256", i), "%q is no SHA-256", t.SHA256)
+		} else if t.Merged {
+			merged[t.Name] = [32]byte(sum)
+		}
+	}
+	if content := DigestString(merged.content()); len(merged) == 0 {
+		bad("/tensors", "no tensor is a merged one")
+	} else if len(faults) == 0 && r.Content != content {
+		bad("/content", "the content is %s, and that of the listed tensors %s", r.Content, content)
+	}
+	if len(r.Adapters) == 0 {
+		bad("/adapters", "no adapter was merged")
+	}
+	if r.Gate.Verdict.Open() == (r.Gate.Override != "") {
+		bad("/gate", "the merge has neither an open verdict nor a reason to go without one, or it has both")
+	}
+	return faults
 }
 
 func leadsTo(files []ReceiptFile, dir string) bool {

@@ -3,6 +3,7 @@ package merge_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,51 @@ func TestVerifyNames(t *testing.T) {
 			}
 			if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+			}
+		})
+	}
+}
+
+// TestVerifyReceipts alters the receipt alone. One that lists less than a merge does must not make a directory pass.
+func TestVerifyReceipts(t *testing.T) {
+	s := newSmall(t)
+	p := s.plan(t)
+	out := filepath.Join(t.TempDir(), "merged")
+	write(t, p, newClient(t, p), out)
+	whole, err := merge.ReadReceipt(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		alter func(r *merge.Receipt)
+		want  string // pointer of a RECEIPT fault, "" where it passes
+	}{
+		{"nothing", func(*merge.Receipt) {}, ""},
+		{"empty", func(r *merge.Receipt) { r.Tensors, r.Files, r.Adapters = nil, nil, nil }, "/tensors"},
+		{"nothing merged", func(r *merge.Receipt) {
+			for i := range r.Tensors {
+				r.Tensors[i].Merged = false
+			}
+		}, "/tensors"},
+		{"another content", func(r *merge.Receipt) { r.Content = r.Generation }, "/content"},
+		{"no adapter", func(r *merge.Receipt) { r.Adapters = nil }, "/adapters"},
+		{"no gate", func(r *merge.Receipt) { r.Gate = merge.ReceiptGate{} }, "/gate"},
+		{"no digest", func(r *merge.Receipt) { r.Tensors[0].SHA256 = "" }, "/tensors/0/sha256"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := *whole
+			r.Tensors = slices.Clone(whole.Tensors)
+			c.alter(&r)
+			text, err := r.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(out, merge.ReceiptName), text)
+			_, err = merge.Verify(t.Context(), out)
+			found := slices.ContainsFunc(fault.All(err), func(e *fault.Error) bool { return e.Code == fault.ReceiptBad && e.Pointer == c.want })
+			if c.want == "" && err != nil || c.want != "" && !found {
+				t.Errorf("%v, want a fault at %q", err, c.want)
 			}
 		})
 	}
