@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"unsafe"
@@ -37,6 +38,9 @@ type View64 struct {
 func (v View64) check(rows, cols int) {
 	if v.Transposed {
 		rows, cols = cols, rows
+	}
+	if rows > 1 && v.Stride < cols { // also a negative one: assembly would read in front of the data
+		panic(fmt.Sprintf("kernel: rows of %d entries lie %d apart", cols, v.Stride))
 	}
 	if rows > 0 && cols > 0 {
 		_ = v.Data[(rows-1)*v.Stride+cols-1]

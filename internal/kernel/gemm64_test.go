@@ -113,3 +113,28 @@ func BenchmarkVector64(b *testing.B) {
 		}
 	}
 }
+
+// TestViewsMustHoldTheirRows: a stride that no matrix has would make assembly read outside the data.
+func TestViewsMustHoldTheirRows(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		view View64
+		rows int
+		bad  bool
+	}{
+		{"as it should be", View64{Data: make([]float64, 7), Stride: 4}, 2, false},
+		{"one row needs no stride", View64{Data: make([]float64, 3)}, 1, false},
+		{"rows overlap", View64{Data: make([]float64, 7), Stride: 2}, 2, true},
+		{"backwards", View64{Data: make([]float64, 7), Stride: -4}, 2, true},
+		{"too short", View64{Data: make([]float64, 6), Stride: 4}, 2, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			defer func() {
+				if failure := recover(); (failure != nil) != c.bad {
+					t.Errorf("it panicked with %v", failure)
+				}
+			}()
+			new(Packed64).Pack(c.view, c.rows, 3)
+		})
+	}
+}

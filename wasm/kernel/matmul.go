@@ -83,12 +83,12 @@ func addProduct(dst *Matrix, a view, b *packed) {
 
 // add is addProduct for a dst of so many rows, stride entries apart.
 func (p *packed) add(dst []float64, stride int, a kernel.View64, rows int) {
-	const blockRows = 96
-	blocks := (rows + blockRows - 1) / blockRows
+	const stripRows = 96 // of a strip that one worker multiplies
+	blocks := (rows + stripRows - 1) / stripRows
 	// A product here takes an eighth of what one takes in plain code.
 	n := workers(blocks, float64(rows)*float64(p.inner)*float64(p.cols)/8)
 	parallel(n, func(worker int) {
-		from, to := blocks*worker/n*blockRows, min(blocks*(worker+1)/n*blockRows, rows)
+		from, to := blocks*worker/n*stripRows, min(blocks*(worker+1)/n*stripRows, rows)
 		left := a
 		if a.Transposed {
 			left.Data = left.Data[from:]
