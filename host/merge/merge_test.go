@@ -189,11 +189,14 @@ func TestLyingBackends(t *testing.T) {
 		{"gives a short product", liar{verified: func(r *backendpb.VerifyResponse) { r.Probes[3].Product = r.Probes[3].Product[1:] }}, fault.MergeMismatch},
 		{"did not add the delta", liar{verified: func(r *backendpb.VerifyResponse) { r.Probes[5].Product = make([]float64, len(r.Probes[5].Product)) }}, fault.MergeMismatch},
 		{"gives NaN", liar{verified: func(r *backendpb.VerifyResponse) { r.Probes[5].Product[0] = math.NaN() }}, fault.MergeMismatch},
-		{"rounds in another way", liar{verified: func(r *backendpb.VerifyResponse) {
-			for i := range r.Probes[7].Product {
-				r.Probes[7].Product[i] += 0x1p-12 // one unit of a small weight: no bound over a row can see it
-			}
+		{"rounds one value in another way", liar{verified: func(r *backendpb.VerifyResponse) {
+			r.Probes[7].Product[0] += 0x1p-12 // one unit of a small weight: no bound over a row could see it
 		}}, fault.MergeMismatch},
+		{"hashes other bytes, twice the same", liar{
+			events:   func(e []*backendpb.MergeEvent) []*backendpb.MergeEvent { e[0].Sha256[0]++; return e },
+			verified: func(r *backendpb.VerifyResponse) { r.Probes[0].Sha256[0]++ },
+		}, fault.MergeMismatch},
+		{"counts one change more", liar{events: func(e []*backendpb.MergeEvent) []*backendpb.MergeEvent { e[0].Changed++; return e }}, fault.MergeMismatch},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			lying := c.liar

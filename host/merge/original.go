@@ -68,7 +68,7 @@ func (o *original) merge(part, base []byte, first int) error {
 		if o.delta, err = o.plan.Delta(item); err != nil {
 			return err
 		}
-		o.exact = chooseRows(o.seed, o.piece.to.Shape[0], comparedRows)
+		o.exact = chooseRows(o.seed, o.piece.to.Shape[0])
 	}
 	for row := range len(part) / stride {
 		if !o.exact[first+row] {

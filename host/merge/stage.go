@@ -18,10 +18,13 @@ type Staged struct {
 	Digests Digests
 	Content [32]byte // digest over Digests
 	Changed int64    // entries that differ from the base
+
+	changed map[string]int64 // of each tensor
 }
 
 // Stage has a backend compute the plan's generation and verifies it: every planned tensor and no other, digests recomputed from the
-// resident bytes, and each product with a probe chosen now. When it fails the backend is told to forget the generation.
+// resident bytes, and each row's product with a probe chosen now, all held against the host's own merge. When it fails the backend is told
+// to forget the generation.
 func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Staged, error) {
 	staged := &Staged{Plan: p}
 	err := p.stage(ctx, client, staged)
@@ -47,38 +50,38 @@ func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged
 	if err != nil {
 		return err
 	}
-	staged.Digests, staged.Changed, err = p.collect(stream.Recv)
-	return err
+	if err = p.collect(stream.Recv, staged); err != nil {
+		return err
+	}
+	return p.refuseNoEffect(staged.Changed)
 }
 
 // collect reads merge events to their end and checks them against the plan.
-func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error)) (Digests, int64, error) {
+func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error), staged *Staged) error {
 	events := newEvents(len(p.Items))
 	for _, item := range p.Items {
 		events.planned[item.Name] = item
 	}
-	digests, changed := Digests{}, int64(0)
+	staged.Digests, staged.changed = Digests{}, map[string]int64{}
 	for {
 		event, err := recv()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, 0, errors.Join(events.overflow.Err(), err)
+			return errors.Join(events.overflow.Err(), err)
 		}
 		if err := events.take(event, true); err != nil {
-			return nil, 0, err
+			return err
 		}
-		digests[event.Tensor] = [32]byte(event.Sha256)
-		changed += event.Changed
+		staged.Digests[event.Tensor] = [32]byte(event.Sha256)
+		staged.changed[event.Tensor] = event.Changed
+		staged.Changed += event.Changed
 	}
-	if err := events.end(p); err != nil {
-		return nil, 0, err
-	}
-	return digests, changed, p.refuseNoEffect(changed)
+	return events.end(p)
 }
 
-// verify asks the backend to rehash and to multiply, and checks both.
+// verify asks the backend to rehash and to multiply, and holds both against the merge.
 func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
 	seed := newProbeSeed()
 	response, err := client.Verify(ctx, &backendpb.VerifyRequest{Generation: p.Digest[:], Seed: seed})
@@ -97,6 +100,6 @@ func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, stage
 		if [32]byte(probe.Sha256) != staged.Digests[item.Name] {
 			return mismatch(item, "the resident bytes hash to %x, staging said %x", probe.Sha256, staged.Digests[item.Name])
 		}
-		return p.checkProduct(item, seed, probe.Product)
+		return p.checkResident(item, seed, claim{[32]byte(probe.Sha256), staged.changed[item.Name], probe.Product})
 	})
 }

@@ -10,7 +10,6 @@
 #define FADD2D(m, n, d) WORD $(0x4e60d400 | m<<16 | n<<5 | d)   // fadd d.2d, n.2d, m.2d
 #define FSUB2D(m, n, d) WORD $(0x4ee0d400 | m<<16 | n<<5 | d)   // fsub d.2d, n.2d, m.2d
 #define FADDP2D(n, d) WORD $(0x7e70d800 | n<<5 | d)             // faddp d, n.2d
-#define FABS2D(n, d) WORD $(0x4ee0f800 | n<<5 | d)              // fabs d.2d, n.2d
 #define FNEG2D(n, d) WORD $(0x6ee0f800 | n<<5 | d)              // fneg d.2d, n.2d
 #define FADD4S(m, n, d) WORD $(0x4e20d400 | m<<16 | n<<5 | d)   // fadd d.4s, n.4s, m.4s
 #define FSUB4S(m, n, d) WORD $(0x4ea0d400 | m<<16 | n<<5 | d)   // fsub d.4s, n.4s, m.4s

@@ -3,7 +3,6 @@ package kernel
 import (
 	"fmt"
 	"math"
-	"unsafe"
 
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
@@ -66,32 +65,23 @@ func widen(dst []float64, src []byte, dtype tensor.DType) {
 	}
 }
 
-// SignedSums returns the sum of ±w over the stored values w of a row, with the signs of x, whose entries are +1 and -1, and the sum of |w|.
-// Both are f64 sums in 16 lanes: element j is added to lane j mod 16, j ascending, every lane starts from +0, and then lanes l and l+8 are
-// added, l and l+4, l and l+2, and the last two. row has len(x) values of a weight dtype.
-func SignedSums(row []byte, dtype tensor.DType, x []int8) (sum, magnitude float64) {
+// SignedSum returns the sum of ±w over the stored values w of a row, with the signs of x, whose entries are +1 and -1: an f64 sum in 16
+// lanes. Element j is added to lane j mod 16, j ascending, every lane starts from +0, and then lanes l and l+8 are added, l and l+4, l and
+// l+2, and the last two. row has len(x) values of a weight dtype.
+func SignedSum(row []byte, dtype tensor.DType, x []int8) float64 {
 	checkRow(row, dtype, len(x))
-	var lanes struct{ signed, size [scanLanes]float64 }
+	var lanes [scanLanes]float64
 	at := 0
 	if loop := active.scan.loops(dtype).signed; loop != nil && len(x) >= scanLanes {
 		at = len(x) / scanLanes * scanLanes
-		loop(at, &row[0], &x[0], &lanes.signed[0])
+		loop(at, &row[0], &x[0], &lanes[0])
 	}
 	eachGroup(row, dtype, at, len(x), func(at int, values []float64) {
 		for l, v := range values {
-			lanes.signed[l] += math.Copysign(1, float64(x[at+l])) * v // ±v, exact; only the sign counts, as in assembly
-			lanes.size[l] += math.Abs(v)
+			lanes[l] += math.Copysign(1, float64(x[at+l])) * v // ±v, exact; only the sign counts, as in assembly
 		}
 	})
-	return addLanes(lanes.signed[:]), addLanes(lanes.size[:])
-}
-
-// SignedSumsOf is SignedSums of values in memory.
-func SignedSumsOf(values []float32, x []int8) (sum, magnitude float64) {
-	if len(values) == 0 {
-		return 0, 0
-	}
-	return SignedSums(unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values)), tensor.F32, x)
+	return addLanes(lanes[:])
 }
 
 // eachGroup widens the values of a row from the one at on, as many as there are lanes at a time.

@@ -4,122 +4,122 @@
 
 package kernel
 
-// scanWidenBF16AVX2 is scanKernels.widen.
+// scanWidenBF16AVX2 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenBF16AVX2(n int, src *byte, dst *float64)
 
-// censusBF16AVX2 is scanKernels.census.
+// censusBF16AVX2 is scanLoops.census.
 //
 //go:noescape
 func censusBF16AVX2(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedBF16AVX2 is scanKernels.signed.
+// signedBF16AVX2 is scanLoops.signed.
 //
 //go:noescape
 func signedBF16AVX2(n int, row *byte, x *int8, lanes *float64)
 
-// lossBF16AVX2 is scanKernels.loss.
+// lossBF16AVX2 is scanLoops.loss.
 //
 //go:noescape
 func lossBF16AVX2(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)
 
-// scanWidenF16AVX2 is scanKernels.widen.
+// scanWidenF16AVX2 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenF16AVX2(n int, src *byte, dst *float64)
 
-// censusF16AVX2 is scanKernels.census.
+// censusF16AVX2 is scanLoops.census.
 //
 //go:noescape
 func censusF16AVX2(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedF16AVX2 is scanKernels.signed.
+// signedF16AVX2 is scanLoops.signed.
 //
 //go:noescape
 func signedF16AVX2(n int, row *byte, x *int8, lanes *float64)
 
-// lossF16AVX2 is scanKernels.loss.
+// lossF16AVX2 is scanLoops.loss.
 //
 //go:noescape
 func lossF16AVX2(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)
 
-// scanWidenF32AVX2 is scanKernels.widen.
+// scanWidenF32AVX2 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenF32AVX2(n int, src *byte, dst *float64)
 
-// censusF32AVX2 is scanKernels.census.
+// censusF32AVX2 is scanLoops.census.
 //
 //go:noescape
 func censusF32AVX2(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedF32AVX2 is scanKernels.signed.
+// signedF32AVX2 is scanLoops.signed.
 //
 //go:noescape
 func signedF32AVX2(n int, row *byte, x *int8, lanes *float64)
 
-// lossF32AVX2 is scanKernels.loss.
+// lossF32AVX2 is scanLoops.loss.
 //
 //go:noescape
 func lossF32AVX2(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)
 
-// scanWidenBF16AVX512 is scanKernels.widen.
+// scanWidenBF16AVX512 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenBF16AVX512(n int, src *byte, dst *float64)
 
-// censusBF16AVX512 is scanKernels.census.
+// censusBF16AVX512 is scanLoops.census.
 //
 //go:noescape
 func censusBF16AVX512(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedBF16AVX512 is scanKernels.signed.
+// signedBF16AVX512 is scanLoops.signed.
 //
 //go:noescape
 func signedBF16AVX512(n int, row *byte, x *int8, lanes *float64)
 
-// lossBF16AVX512 is scanKernels.loss.
+// lossBF16AVX512 is scanLoops.loss.
 //
 //go:noescape
 func lossBF16AVX512(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)
 
-// scanWidenF16AVX512 is scanKernels.widen.
+// scanWidenF16AVX512 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenF16AVX512(n int, src *byte, dst *float64)
 
-// censusF16AVX512 is scanKernels.census.
+// censusF16AVX512 is scanLoops.census.
 //
 //go:noescape
 func censusF16AVX512(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedF16AVX512 is scanKernels.signed.
+// signedF16AVX512 is scanLoops.signed.
 //
 //go:noescape
 func signedF16AVX512(n int, row *byte, x *int8, lanes *float64)
 
-// lossF16AVX512 is scanKernels.loss.
+// lossF16AVX512 is scanLoops.loss.
 //
 //go:noescape
 func lossF16AVX512(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)
 
-// scanWidenF32AVX512 is scanKernels.widen.
+// scanWidenF32AVX512 is scanLoops.widen.
 //
 //go:noescape
 func scanWidenF32AVX512(n int, src *byte, dst *float64)
 
-// censusF32AVX512 is scanKernels.census.
+// censusF32AVX512 is scanLoops.census.
 //
 //go:noescape
 func censusF32AVX512(n int, row *byte, lanes *float64, extrema *float32)
 
-// signedF32AVX512 is scanKernels.signed.
+// signedF32AVX512 is scanLoops.signed.
 //
 //go:noescape
 func signedF32AVX512(n int, row *byte, x *int8, lanes *float64)
 
-// lossF32AVX512 is scanKernels.loss.
+// lossF32AVX512 is scanLoops.loss.
 //
 //go:noescape
 func lossF32AVX512(n int, row *byte, delta *float32, lanes *float64) (changed int, nonZero int, lost int)

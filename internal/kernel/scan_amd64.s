@@ -118,48 +118,33 @@ TEXT ·signedBF16AVX2(SB), NOSPLIT, $0-32
 	VMOVUPD      32(BX), Y1
 	VMOVUPD      64(BX), Y2
 	VMOVUPD      96(BX), Y3
-	VMOVUPD      128(BX), Y4
-	VMOVUPD      160(BX), Y5
-	VMOVUPD      192(BX), Y6
-	VMOVUPD      224(BX), Y7
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X8
-	VPBROADCASTQ X8, Y8
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X9
-	VPBROADCASTD X9, Y9
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VPMOVZXWD    (CX), Y10
-	VPSLLD       $0x10, Y10, Y10
-	VPMOVSXBD    (DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y0, Y0
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y4, Y4
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y1, Y1
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y5, Y5
-	VPMOVZXWD    16(CX), Y10
-	VPSLLD       $0x10, Y10, Y10
-	VPMOVSXBD    8(DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y2, Y2
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y6, Y6
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y3, Y3
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y7, Y7
+	VPMOVZXWD    (CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPMOVSXBD    (DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y0, Y0
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y1, Y1
+	VPMOVZXWD    16(CX), Y5
+	VPSLLD       $0x10, Y5, Y5
+	VPMOVSXBD    8(DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y2, Y2
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y3, Y3
 	ADDQ         $+32, CX
 	ADDQ         $+16, DX
 	DECQ         AX
@@ -170,10 +155,6 @@ done:
 	VMOVUPD Y1, 32(BX)
 	VMOVUPD Y2, 64(BX)
 	VMOVUPD Y3, 96(BX)
-	VMOVUPD Y4, 128(BX)
-	VMOVUPD Y5, 160(BX)
-	VMOVUPD Y6, 192(BX)
-	VMOVUPD Y7, 224(BX)
 	VZEROUPPER
 	RET
 
@@ -423,46 +404,31 @@ TEXT ·signedF16AVX2(SB), NOSPLIT, $0-32
 	VMOVUPD      32(BX), Y1
 	VMOVUPD      64(BX), Y2
 	VMOVUPD      96(BX), Y3
-	VMOVUPD      128(BX), Y4
-	VMOVUPD      160(BX), Y5
-	VMOVUPD      192(BX), Y6
-	VMOVUPD      224(BX), Y7
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X8
-	VPBROADCASTQ X8, Y8
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X9
-	VPBROADCASTD X9, Y9
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VCVTPH2PS    (CX), Y10
-	VPMOVSXBD    (DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y0, Y0
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y4, Y4
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y1, Y1
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y5, Y5
-	VCVTPH2PS    16(CX), Y10
-	VPMOVSXBD    8(DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y2, Y2
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y6, Y6
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y3, Y3
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y7, Y7
+	VCVTPH2PS    (CX), Y5
+	VPMOVSXBD    (DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y0, Y0
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y1, Y1
+	VCVTPH2PS    16(CX), Y5
+	VPMOVSXBD    8(DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y2, Y2
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y3, Y3
 	ADDQ         $+32, CX
 	ADDQ         $+16, DX
 	DECQ         AX
@@ -473,10 +439,6 @@ done:
 	VMOVUPD Y1, 32(BX)
 	VMOVUPD Y2, 64(BX)
 	VMOVUPD Y3, 96(BX)
-	VMOVUPD Y4, 128(BX)
-	VMOVUPD Y5, 160(BX)
-	VMOVUPD Y6, 192(BX)
-	VMOVUPD Y7, 224(BX)
 	VZEROUPPER
 	RET
 
@@ -712,46 +674,31 @@ TEXT ·signedF32AVX2(SB), NOSPLIT, $0-32
 	VMOVUPD      32(BX), Y1
 	VMOVUPD      64(BX), Y2
 	VMOVUPD      96(BX), Y3
-	VMOVUPD      128(BX), Y4
-	VMOVUPD      160(BX), Y5
-	VMOVUPD      192(BX), Y6
-	VMOVUPD      224(BX), Y7
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X8
-	VPBROADCASTQ X8, Y8
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X9
-	VPBROADCASTD X9, Y9
+	VMOVD        SI, X4
+	VPBROADCASTD X4, Y4
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VMOVUPS      (CX), Y10
-	VPMOVSXBD    (DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y0, Y0
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y4, Y4
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y1, Y1
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y5, Y5
-	VMOVUPS      32(CX), Y10
-	VPMOVSXBD    8(DX), Y11
-	VANDPS       Y9, Y11, Y11
-	VXORPS       Y11, Y10, Y10
-	VCVTPS2PD    X10, Y11
-	VADDPD       Y11, Y2, Y2
-	VANDPD       Y8, Y11, Y11
-	VADDPD       Y11, Y6, Y6
-	VEXTRACTF128 $0x01, Y10, X10
-	VCVTPS2PD    X10, Y10
-	VADDPD       Y10, Y3, Y3
-	VANDPD       Y8, Y10, Y10
-	VADDPD       Y10, Y7, Y7
+	VMOVUPS      (CX), Y5
+	VPMOVSXBD    (DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y0, Y0
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y1, Y1
+	VMOVUPS      32(CX), Y5
+	VPMOVSXBD    8(DX), Y6
+	VANDPS       Y4, Y6, Y6
+	VXORPS       Y6, Y5, Y5
+	VCVTPS2PD    X5, Y6
+	VADDPD       Y6, Y2, Y2
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y5, Y3, Y3
 	ADDQ         $+64, CX
 	ADDQ         $+16, DX
 	DECQ         AX
@@ -762,10 +709,6 @@ done:
 	VMOVUPD Y1, 32(BX)
 	VMOVUPD Y2, 64(BX)
 	VMOVUPD Y3, 96(BX)
-	VMOVUPD Y4, 128(BX)
-	VMOVUPD Y5, 160(BX)
-	VMOVUPD Y6, 192(BX)
-	VMOVUPD Y7, 224(BX)
 	VZEROUPPER
 	RET
 
@@ -971,32 +914,23 @@ TEXT ·signedBF16AVX512(SB), NOSPLIT, $0-32
 	MOVQ         lanes+24(FP), BX
 	VMOVUPD      (BX), Z0
 	VMOVUPD      64(BX), Z1
-	VMOVUPD      128(BX), Z2
-	VMOVUPD      192(BX), Z3
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X4
-	VPBROADCASTQ X4, Z4
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X5
-	VPBROADCASTD X5, Z5
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Z2
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VPMOVZXWD     (CX), Z6
-	VPSLLD        $0x10, Z6, Z6
-	VPMOVSXBD     (DX), Z7
-	VANDPS        Z5, Z7, Z7
-	VXORPS        Z7, Z6, Z6
-	VCVTPS2PD     Y6, Z7
-	VADDPD        Z7, Z0, Z0
-	VANDPD        Z4, Z7, Z7
-	VADDPD        Z7, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z6, Y6
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z6, Z1, Z1
-	VANDPD        Z4, Z6, Z6
-	VADDPD        Z6, Z3, Z3
+	VPMOVZXWD     (CX), Z3
+	VPSLLD        $0x10, Z3, Z3
+	VPMOVSXBD     (DX), Z4
+	VANDPS        Z2, Z4, Z4
+	VXORPS        Z4, Z3, Z3
+	VCVTPS2PD     Y3, Z4
+	VADDPD        Z4, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z3, Y3
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z3, Z1, Z1
 	ADDQ          $+32, CX
 	ADDQ          $+16, DX
 	DECQ          AX
@@ -1005,8 +939,6 @@ group:
 done:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
-	VMOVUPD Z3, 192(BX)
 	VZEROUPPER
 	RET
 
@@ -1173,31 +1105,22 @@ TEXT ·signedF16AVX512(SB), NOSPLIT, $0-32
 	MOVQ         lanes+24(FP), BX
 	VMOVUPD      (BX), Z0
 	VMOVUPD      64(BX), Z1
-	VMOVUPD      128(BX), Z2
-	VMOVUPD      192(BX), Z3
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X4
-	VPBROADCASTQ X4, Z4
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X5
-	VPBROADCASTD X5, Z5
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Z2
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VCVTPH2PS     (CX), Z6
-	VPMOVSXBD     (DX), Z7
-	VANDPS        Z5, Z7, Z7
-	VXORPS        Z7, Z6, Z6
-	VCVTPS2PD     Y6, Z7
-	VADDPD        Z7, Z0, Z0
-	VANDPD        Z4, Z7, Z7
-	VADDPD        Z7, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z6, Y6
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z6, Z1, Z1
-	VANDPD        Z4, Z6, Z6
-	VADDPD        Z6, Z3, Z3
+	VCVTPH2PS     (CX), Z3
+	VPMOVSXBD     (DX), Z4
+	VANDPS        Z2, Z4, Z4
+	VXORPS        Z4, Z3, Z3
+	VCVTPS2PD     Y3, Z4
+	VADDPD        Z4, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z3, Y3
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z3, Z1, Z1
 	ADDQ          $+32, CX
 	ADDQ          $+16, DX
 	DECQ          AX
@@ -1206,8 +1129,6 @@ group:
 done:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
-	VMOVUPD Z3, 192(BX)
 	VZEROUPPER
 	RET
 
@@ -1367,31 +1288,22 @@ TEXT ·signedF32AVX512(SB), NOSPLIT, $0-32
 	MOVQ         lanes+24(FP), BX
 	VMOVUPD      (BX), Z0
 	VMOVUPD      64(BX), Z1
-	VMOVUPD      128(BX), Z2
-	VMOVUPD      192(BX), Z3
-	MOVQ         $0x7fffffffffffffff, SI
-	VMOVQ        SI, X4
-	VPBROADCASTQ X4, Z4
 	MOVL         $0x80000000, SI
-	VMOVD        SI, X5
-	VPBROADCASTD X5, Z5
+	VMOVD        SI, X2
+	VPBROADCASTD X2, Z2
 	SHRQ         $0x04, AX
 	JZ           done
 
 group:
-	VMOVUPS       (CX), Z6
-	VPMOVSXBD     (DX), Z7
-	VANDPS        Z5, Z7, Z7
-	VXORPS        Z7, Z6, Z6
-	VCVTPS2PD     Y6, Z7
-	VADDPD        Z7, Z0, Z0
-	VANDPD        Z4, Z7, Z7
-	VADDPD        Z7, Z2, Z2
-	VEXTRACTF64X4 $0x01, Z6, Y6
-	VCVTPS2PD     Y6, Z6
-	VADDPD        Z6, Z1, Z1
-	VANDPD        Z4, Z6, Z6
-	VADDPD        Z6, Z3, Z3
+	VMOVUPS       (CX), Z3
+	VPMOVSXBD     (DX), Z4
+	VANDPS        Z2, Z4, Z4
+	VXORPS        Z4, Z3, Z3
+	VCVTPS2PD     Y3, Z4
+	VADDPD        Z4, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z3, Y3
+	VCVTPS2PD     Y3, Z3
+	VADDPD        Z3, Z1, Z1
 	ADDQ          $+64, CX
 	ADDQ          $+16, DX
 	DECQ          AX
@@ -1400,8 +1312,6 @@ group:
 done:
 	VMOVUPD Z0, (BX)
 	VMOVUPD Z1, 64(BX)
-	VMOVUPD Z2, 128(BX)
-	VMOVUPD Z3, 192(BX)
 	VZEROUPPER
 	RET
 

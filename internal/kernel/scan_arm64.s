@@ -75,17 +75,23 @@
 	FMOVQ F17, 64(R5) \
 	FMOVQ F18, 128(R5)
 
-// SIGNED4 adds four values with their signs, in the highest bits of flip, and their magnitudes.
-#define SIGNED4(v, vector, flip, sum0, sum1, size0, size1) \
+// LOADSUMS and STORESUMS move one sum of every lane, V0 to V7, from and to R3.
+#define LOADSUMS \
+	MOVD R3, R4 \
+	VLD1.P 64(R4), [V0.D2, V1.D2, V2.D2, V3.D2] \
+	VLD1.P 64(R4), [V4.D2, V5.D2, V6.D2, V7.D2]
+
+#define STORESUMS \
+	VST1.P [V0.D2, V1.D2, V2.D2, V3.D2], 64(R3) \
+	VST1.P [V4.D2, V5.D2, V6.D2, V7.D2], 64(R3)
+
+// SIGNED4 adds four values with their signs, in the highest bits of flip.
+#define SIGNED4(v, vector, flip, sum0, sum1) \
 	VEOR flip.B16, vector.B16, vector.B16 \
 	FCVTL2S(v, 24) \
 	FCVTL4S(v, 25) \
 	FADD2D(24, sum0, sum0) \
-	FADD2D(25, sum1, sum1) \
-	FABS2D(24, 24) \
-	FABS2D(25, 25) \
-	FADD2D(24, size0, size0) \
-	FADD2D(25, size1, size1)
+	FADD2D(25, sum1, sum1)
 
 // SIGNED takes 16 values at R1 and signs at R2. V30 has the sign bit of every byte, V31 is zero.
 #define SIGNED(WIDEN) \
@@ -98,10 +104,10 @@
 	VZIP2 V17.H8, V31.H8, V27.H8 \
 	VZIP1 V18.H8, V31.H8, V28.H8 \
 	VZIP2 V18.H8, V31.H8, V29.H8 \
-	SIGNED4(20, V20, V26, 0, 1, 8, 9) \
-	SIGNED4(21, V21, V27, 2, 3, 10, 11) \
-	SIGNED4(22, V22, V28, 4, 5, 12, 13) \
-	SIGNED4(23, V23, V29, 6, 7, 14, 15)
+	SIGNED4(20, V20, V26, 0, 1) \
+	SIGNED4(21, V21, V27, 2, 3) \
+	SIGNED4(22, V22, V28, 4, 5) \
+	SIGNED4(23, V23, V29, 6, 7)
 
 // func widen64BF16NEON(n int, src *byte, dst *float64)
 TEXT ·widen64BF16NEON(SB), NOSPLIT, $0-24
@@ -142,13 +148,13 @@ TEXT ·signedBF16NEON(SB), NOSPLIT, $0-32
 	MOVD lanes+24(FP), R3
 	ZERO(31)
 	VMOVI $0x80, V30.B16
-	LOADLANES
+	LOADSUMS
 
 loop:
 	SIGNED(WIDENBF16)
 	SUBS $16, R0
 	BGT  loop
-	STORELANES
+	STORESUMS
 	RET
 
 // func widen64F16NEON(n int, src *byte, dst *float64)
@@ -188,13 +194,13 @@ TEXT ·signedF16NEON(SB), NOSPLIT, $0-32
 	MOVD lanes+24(FP), R3
 	ZERO(31)
 	VMOVI $0x80, V30.B16
-	LOADLANES
+	LOADSUMS
 
 loop:
 	SIGNED(WIDENF16)
 	SUBS $16, R0
 	BGT  loop
-	STORELANES
+	STORESUMS
 	RET
 
 // func widen64F32NEON(n int, src *byte, dst *float64)
@@ -234,11 +240,11 @@ TEXT ·signedF32NEON(SB), NOSPLIT, $0-32
 	MOVD lanes+24(FP), R3
 	ZERO(31)
 	VMOVI $0x80, V30.B16
-	LOADLANES
+	LOADSUMS
 
 loop:
 	SIGNED(WIDENF32)
 	SUBS $16, R0
 	BGT  loop
-	STORELANES
+	STORESUMS
 	RET

@@ -9,7 +9,7 @@ import (
 // Census is what there is to say of values that are neither zero nor subnormal nor anything but finite.
 type Census struct {
 	Min, Max        float64
-	Sum, SumSquares float64 // in lanes as SignedSums, squares by fused multiply-add
+	Sum, SumSquares float64 // in lanes as SignedSum, squares by fused multiply-add
 }
 
 // TakeCensus looks at the stored values of a row, at least one, of a weight dtype. It is false where one of them is zero, subnormal in its dtype,

@@ -49,7 +49,7 @@ func (m *merged) probe(ctx context.Context, seed uint64) (*backendpb.Probe, erro
 		}
 		row := m.bytes[i*stride : (i+1)*stride]
 		hash.Write(row)
-		product[i], _ = kernel.SignedSums(row, m.dtype, x)
+		product[i] = kernel.SignedSum(row, m.dtype, x)
 	}
 	return &backendpb.Probe{Tensor: m.name, Sha256: hash.Sum(nil), Product: product}, nil
 }

@@ -8,7 +8,7 @@ import (
 // widen writes a loop that stores values as f64.
 func (s *scanner) widen(d dtype) {
 	name := "scanWiden" + d.name + s.suffix
-	function(s.ctx, name, "func(n int, src *byte, dst *float64)", name+" is scanKernels.widen.")
+	function(s.ctx, name, "func(n int, src *byte, dst *float64)", name+" is scanLoops.widen.")
 	n, src, dst := argument(s.ctx, "n"), argument(s.ctx, "src"), argument(s.ctx, "dst")
 	s.each(n, func(part int) {
 		v := s.narrow(d, s.part(d, src, part))
@@ -26,7 +26,7 @@ func (s *scanner) widen(d dtype) {
 // sum of values that are not finite.
 func (s *scanner) census(d dtype) {
 	name := "census" + d.name + s.suffix
-	function(s.ctx, name, "func(n int, row *byte, lanes *float64, extrema *float32)", name+" is scanKernels.census.")
+	function(s.ctx, name, "func(n int, row *byte, lanes *float64, extrema *float32)", name+" is scanLoops.census.")
 	n, row, lanes, ends := argument(s.ctx, "n"), argument(s.ctx, "row"), argument(s.ctx, "lanes"), argument(s.ctx, "extrema")
 	sum, squares := s.load(lanes, 0, group), s.load(lanes, 8*group, group)
 	var extrema [3]reg.VecVirtual // least, greatest, least magnitude
@@ -56,13 +56,12 @@ func (s *scanner) census(d dtype) {
 	s.end()
 }
 
-// signed writes a loop that adds values with the signs of x, and their magnitudes.
+// signed writes a loop that adds values with the signs of x.
 func (s *scanner) signed(d dtype) {
 	name := "signed" + d.name + s.suffix
-	function(s.ctx, name, "func(n int, row *byte, x *int8, lanes *float64)", name+" is scanKernels.signed.")
+	function(s.ctx, name, "func(n int, row *byte, x *int8, lanes *float64)", name+" is scanLoops.signed.")
 	n, row, x, lanes := argument(s.ctx, "n"), argument(s.ctx, "row"), argument(s.ctx, "x"), argument(s.ctx, "lanes")
-	sum, size := s.load(lanes, 0, group), s.load(lanes, 8*group, group)
-	magnitude, sign := s.repeated64(1<<63-1), s.repeated(1<<31)
+	sum, sign := s.load(lanes, 0, group), s.repeated(1<<31)
 	s.each(n, func(part int) {
 		v, signs := s.narrow(d, s.part(d, row, part)), s.vector()
 		s.ctx.VPMOVSXBD(operand.Mem{Base: x, Disp: part * s.bytes / 4}, signs)
@@ -71,14 +70,11 @@ func (s *scanner) signed(d dtype) {
 		for i := range 2 {
 			wide, at := s.doubled(v, i), 2*part+i
 			s.ctx.VADDPD(wide, sum[at], sum[at])
-			s.ctx.VANDPD(magnitude, wide, wide)
-			s.ctx.VADDPD(wide, size[at], size[at])
 		}
 	}, func() {
 		s.advance(group*d.size, row)
 		s.advance(group, x)
 	})
 	s.store(sum, lanes, 0)
-	s.store(size, lanes, 8*group)
 	s.end()
 }

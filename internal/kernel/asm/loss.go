@@ -14,7 +14,7 @@ const lossLanes = 8
 // loss writes a loop that adds f32 deltas to values, rounds the sums as they are stored, and takes sums over what is left of the deltas.
 func (s *scanner) loss(d dtype) {
 	name := "loss" + d.name + s.suffix
-	function(s.ctx, name, "func(n int, row *byte, delta *float32, lanes *float64) (changed, nonZero, lost int)", name+" is scanKernels.loss.")
+	function(s.ctx, name, "func(n int, row *byte, delta *float32, lanes *float64) (changed, nonZero, lost int)", name+" is scanLoops.loss.")
 	n, row, delta, lanes := argument(s.ctx, "n"), argument(s.ctx, "row"), argument(s.ctx, "delta"), argument(s.ctx, "lanes")
 	var sums [4][]reg.VecVirtual // of change times delta, and the squares of delta, change and their difference
 	for i := range sums {
