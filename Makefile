@@ -4,13 +4,13 @@ GO      ?= go
 BIN     := bin
 GUESTS  := factors peers weights
 WASM    := $(foreach g,$(GUESTS),wasm/modules/$(g).wasm.zst)
-GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules wasm/guests -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+GUEST_SOURCES := $(shell find sdk/diag sdk/abi wasm/modules wasm/guests -name '*.go' -not -name '*_test.go' -not -path 'sdk/abi/bindings/*' 2>/dev/null) go.mod go.sum
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race fuzz bench bench-peers gate-bench test-avx512 lint check guests paper proto demo run clean help
+.PHONY: build test race fuzz bench bench-peers gate-bench test-avx512 lint check guests paper bindings assemblyscript proto demo run clean help
 
 build: guests ## build bin/tenon, one static binary
 	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
@@ -27,7 +27,7 @@ test: guests ## run all tests
 
 # Under the race detector a guest takes a minute to compile. So the workers of host's tests are the ordinary binary, and the packages
 # whose tests only compile guests or tell stories through the command line are left to `make test`.
-RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$')
+RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$|/wasm/conformance$$')
 
 race: build ## run the tests of everything concurrent under the race detector (needs a C compiler)
 	TENON_TEST_WORKER=$(CURDIR)/$(BIN)/tenon CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)
@@ -62,9 +62,15 @@ gate-bench: guests ## plant faults into good adapters, see what the gate finds, 
 lint: guests ## gofmt and go vet
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
 	$(GO) vet ./...
-	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag $(addprefix ./wasm/guests/,$(GUESTS))
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./sdk/diag ./sdk/conformance/go ./examples/diagnostics/watermark $(addprefix ./wasm/guests/,$(GUESTS))
 
 check: lint test race ## what CI runs
+
+bindings: ## write the imports of the C, Rust and AssemblyScript SDKs again, after a change to sdk/abi
+	$(GO) run ./sdk/abi/bindings
+
+assemblyscript: ## install the AssemblyScript compiler that its guests are built with (needs npm)
+	cd sdk/assemblyscript && npm ci --no-audit --no-fund --ignore-scripts
 
 proto: ## regenerate the backend contract (needs protoc, protoc-gen-go, protoc-gen-go-grpc)
 	cd sdk/backend/backendpb && protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative backend.proto

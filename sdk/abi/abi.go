@@ -116,7 +116,8 @@ type Stats struct {
 }
 
 // RoundLoss is what the merged dtype does to delta W: 80 bytes, in the order of the fields, i64 and f64 of 8 bytes each. With
-// D = s B A and D' = round(W + D) - W over all entries: (diagnostics B.7)
+// D = s B A in f32, by the fused multiply-adds of the merge, and D' = round(W + D) - W over all entries; one where W, D or what they round
+// to is not finite is in no sum (diagnostics B.7).
 type RoundLoss struct {
 	Count          int64   // entries of W
 	Changed        int64   // entries where round(W + D) differs from W

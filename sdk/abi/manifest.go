@@ -13,6 +13,8 @@ type Manifest struct {
 	Needs       []Capability         `json:"needs"`
 	BaseSVDRank int                  `json:"base_svd_rank,omitzero"` // above 0: base_svd is asked for, up to this k; below 0: one of the constants
 	Params      map[string]Parameter `json:"params,omitzero"`
+	Limits      Limits               `json:"limits,omitzero"` // what it needs to end: a run that would get less is refused before it begins; zero fields ask for nothing
+	SHA256      string               `json:"sha256,omitzero"` // of the guest, 64 lower-case hexadecimal digits; a guest that has another is refused
 }
 
 // What a manifest can ask of base_svd beside a number. A policy that does not grant it answers Unsupported.

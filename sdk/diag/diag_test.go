@@ -89,6 +89,7 @@ func TestWhatARunSees(t *testing.T) {
 		other.Metric("three", 3)
 		peers[0].Metric("four", 4)
 		other.Grid("square", 1, 2, []float64{5, 6})
+		peers[0].Grid("whole", 1, 1, []float64{7})
 		q.Finding(diag.Warn, "CODE", "message", "hint", 1, 2)
 		run.Finding(diag.Info, "CODE", "message", "hint", 1, 2)
 		run.Log("done")
@@ -108,6 +109,9 @@ func TestWhatARunSees(t *testing.T) {
 	}
 	if grid, ok := report.Grid("b.weight", "sha256:peer", "square"); !ok || grid.At(0, 1) != 6 {
 		t.Errorf("grid is %v, %t", grid, ok)
+	}
+	if grid, ok := report.Grid("", "sha256:peer", "whole"); !ok || grid.At(0, 0) != 7 {
+		t.Errorf("the grid of both adapters is %v, %t", grid, ok)
 	}
 	if codes := report.Codes(); !slices.Equal(codes, []string{"CODE b.weight", "CODE"}) || report.Log != "done\n" {
 		t.Errorf("findings are %v, the log is %q", codes, report.Log)

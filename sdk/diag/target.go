@@ -131,3 +131,8 @@ func (p Peer) Target(t Target) (Target, bool) {
 
 // Metric reports a number about the two adapters as a whole.
 func (p Peer) Metric(name string, value float64) { p.run.metric(abi.NoTarget, p.index, name, value) }
+
+// Grid reports a matrix, row-major, about the two adapters as a whole.
+func (p Peer) Grid(name string, rows, cols int, values []float64) {
+	p.run.grid(abi.NoTarget, p.index, name, rows, cols, values)
+}
