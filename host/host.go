@@ -34,13 +34,15 @@ import (
 
 // Options configure a Host. The zero value works.
 type Options struct {
-	CacheDir string       // for what can be computed again; "" is tenon in the user's cache directory
-	Policy   *gate.Policy // nil is the default policy
-	Probe    *probe.File  // asked of each merged model before the gate decides; nil is the policy's, if it names one
-	BankDir  string       // the operator's bank of adapters to hold each one against; "" is none
-	Modules  []modules.Module
-	Runner   gate.Runner  // runs diagnostics; nil runs each in a sandbox worker of this executable
-	Backend  backend.Spec // what merges and serves; the zero value is the CPU backend of this executable
+	CacheDir string           // for what can be computed again; "" is tenon in the user's cache directory
+	Policy   *gate.Policy     // nil is the default policy
+	Probe    *probe.File      // asked of each merged model before the gate decides; nil is the policy's, if it names one
+	BankDir  string           // the operator's bank of adapters to hold each one against; "" is none
+	Modules  []modules.Module // what the policy finds by id alone; nil is what ships with Tenon
+	Revoked  string           // list of revoked modules beside the policy's own, read anew before each run; "" is none
+	Twice    bool             // every module runs twice, and must give the same
+	Runner   gate.Runner      // runs diagnostics; nil runs each in a sandbox worker of this executable
+	Backend  backend.Spec     // what merges and serves; the zero value is the CPU backend of this executable
 	Log      *slog.Logger
 	Progress func(what string, done, total int) // hears of slow steps, from several goroutines; may be nil
 }
@@ -90,6 +92,14 @@ func New(o Options) (*Host, error) {
 		}
 		o.Modules = builtin
 	}
+	if err := o.Policy.Missing(); err != nil {
+		o.Log.Warn("the gate stays closed: modules of the policy are missing", "policy", o.Policy.Name, "cause", err)
+	}
+	if o.Revoked != "" {
+		if o.Revoked, err = filepath.Abs(o.Revoked); err != nil {
+			return nil, fault.New(fault.UsageFlag, "the place of the list of revoked modules cannot be told").In(o.Revoked).Wrap(err)
+		}
+	}
 	if len(o.Backend.Command) == 0 {
 		o.Backend = backend.Embedded()
 	}
@@ -101,7 +111,8 @@ func New(o Options) (*Host, error) {
 		o.Runner = &worker.Runner{CacheDir: compiled}
 	}
 	return &Host{
-		gate:     &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress},
+		gate: &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress,
+			Revoked: o.Revoked, Twice: o.Twice},
 		probe:    probes,
 		backend:  o.Backend,
 		bankDir:  o.BankDir,

@@ -53,6 +53,9 @@ where it is not on all of them, is called NAME_sub.`,
 			if model.base != "" {
 				given = need("text", model.text)
 			}
+			if model.limit < 0 {
+				given = errors.Join(given, fault.New(fault.UsageFlag, "--limit %d is below 0", model.limit).Fix("leave it out to take all"))
+			}
 			err := errors.Join(given, oneOf("nist", nist, evaluation.Variants()...), oneOf("output", format, formats...))
 			if model.base != "" && !cmd.Flags().Changed("metrics") {
 				names = all // what cannot be computed of a model's text is left out

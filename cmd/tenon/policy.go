@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tenon-ml/tenon/host/gate"
+	"github.com/tenon-ml/tenon/host/report"
 )
 
 func (c *command) policyCommand() *cobra.Command {
@@ -36,7 +37,10 @@ func (c *command) policyCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(c.stdout, "policy %s is valid, sha256:%x\n", p.Name, p.Digest)
+				if err := p.Missing(); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(c.stdout, "policy %s is valid, sha256:%x\n", report.Escape(p.Name), p.Digest)
 				return err
 			},
 		})

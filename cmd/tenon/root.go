@@ -25,6 +25,8 @@ type command struct {
 	policy         string
 	probe          string // of the commands that merge
 	bank           string
+	revoked        string
+	twice          bool // of the commands that merge
 	cacheDir       string
 	quiet          bool
 	verbose        bool
@@ -59,6 +61,7 @@ func (c *command) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.policy, "policy", gate.DefaultName, "policy that decides: a `FILE`, or built in: "+strings.Join(gate.BuiltinNames(), ", "))
 	flags.StringVar(&c.cacheDir, "cache-dir", "", "`DIR` for what can be computed again (default: tenon in the user's cache folder)")
+	flags.StringVar(&c.revoked, "revoked", "", "`FILE` of digests of diagnostics that must not run, beside the policy's own")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print the result and errors, nothing else")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", "Flags.FlagUsagesWrapped 80"))
@@ -74,11 +77,12 @@ func (c *command) root() *cobra.Command {
 func (c *command) evidenceFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.probe, "probe", "", "`FILE` of texts and prompts to ask the merged model before the policy decides")
 	flags.StringVar(&c.bank, "bank", "", "`DIR` of adapters you trust, to hold this one against; see tenon bank")
+	flags.BoolVar(&c.twice, "twice", false, "run every diagnostic twice and refuse what does not give the same both times")
 }
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
-	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Log: c.log(), Progress: c.newProgress()}
+	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Revoked: c.revoked, Twice: c.twice, Log: c.log(), Progress: c.newProgress()}
 	if c.probe != "" {
 		file, err := probe.Load(c.probe)
 		if err != nil {

@@ -77,6 +77,11 @@ const (
 	PolicyInvalid Code = "POLICY_INVALID" // the policy file does not load
 	PolicyRule    Code = "POLICY_RULE"    // a rule could not be evaluated: the gate stays closed
 	ModuleFailed  Code = "MODULE_FAILED"  // a diagnostic did not run to its end
+	CasesInvalid  Code = "CASES_INVALID"  // the cases of a diagnostic, NAME.cases.json, do not load
+	ModuleInvalid Code = "MODULE_INVALID" // a diagnostic given by its file is none, or its manifest is not one
+	ModuleFile    Code = "MODULE_FILE"    // a diagnostic's files cannot be read, or are not what the policy pins
+	ModuleRevoked Code = "MODULE_REVOKED" // a diagnostic's digest is on a list of revoked modules
+	RevokedList   Code = "REVOKED_LIST"   // a list of revoked modules cannot be read
 )
 
 // Codes of behavioural probes.
@@ -115,9 +120,9 @@ func (c Code) Class() Class {
 	switch {
 	case strings.HasPrefix(string(c), "IO_"):
 		return Operational
-	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == BankInvalid, c == MergeExists, c == MergeScale, c == ADName:
+	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == BankInvalid, c == CasesInvalid, c == MergeExists, c == MergeScale, c == ADName:
 		return Usage
-	case c == ModuleFailed, c == ProbeFailed:
+	case c == ModuleFailed, c == ModuleFile, c == ModuleRevoked, c == RevokedList, c == ProbeFailed:
 		return Inconclusive
 	}
 	return Rejected

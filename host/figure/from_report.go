@@ -9,6 +9,7 @@ import (
 // FromReport draws everything a report has numbers for, the most telling first. most bounds the panels of figures with one panel for each
 // weight, whose layers are then thinned evenly; 0 draws all.
 func FromReport(r *report.Report, most int) []Figure {
+	r = report.Own(r)
 	var figures []Figure
 	add := func(f Figure, ok bool) {
 		if ok {

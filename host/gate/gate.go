@@ -31,10 +31,12 @@ var _ Runner = (*worker.Runner)(nil)
 // Gate checks adapters. It is safe for concurrent use; its fields are not to be changed once it is used.
 type Gate struct {
 	Policy   *Policy          // what must run, and what it means
-	Modules  []modules.Module // what is at hand; the policy chooses among them by id
+	Modules  []modules.Module // what ships with the host; the policy chooses among them by id, and may name files of others
 	Runner   Runner
 	Parallel int    // modules, and singular value decompositions of the base, at once; below 1 means 1
 	CacheDir string // for the base's singular vectors, which are the same for every adapter; "" computes them each time
+	Revoked  string // list of revoked modules beside the policy's own; "" for none
+	Twice    bool   // every module runs twice, and what it gives must be the same bit for bit
 	// Progress hears of slow steps: what is being done, and how much of it. It is called from several goroutines; nil is not told.
 	Progress func(what string, done, total int)
 }
@@ -76,6 +78,8 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	}
 
 	runs := g.schedule()
+	warden := newWarden(g.Policy.Revoked, g.Revoked)
+	warden.judge(runs)
 	vectors, err := g.baseVectors(ctx, s.Binding, runs)
 	if err != nil {
 		return nil, err
@@ -83,24 +87,25 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	defer vectors.Close()
 	in := newInput(s, vectors)
 
+	stop := warden.watch()
 	var group errgroup.Group
 	group.SetLimit(max(g.Parallel, 1))
 	for _, run := range guestsFirst(runs) {
-		if run.refused != "" {
-			run.result = sandbox.Result{Status: sandbox.Invalid, Error: run.refused}
-			continue
+		if run.refused == nil {
+			group.Go(func() error {
+				g.execute(ctx, run, in, warden)
+				return nil
+			})
 		}
-		group.Go(func() error {
-			run.result, run.confinement = g.Runner.Run(ctx, run.job(in))
-			return nil
-		})
 	}
 	_ = group.Wait()
+	stop()
+	warden.judge(runs) // what was revoked after it ended gave nothing either
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Canceled, "the check was stopped before it had a result").In(s.Binding.Adapter.Ref).Wrap(err)
 	}
 
-	var failures []report.Finding
+	failures := warden.failures()
 	for _, run := range runs {
 		failures = append(failures, run.collect(r, in)...)
 	}

@@ -24,17 +24,22 @@ type Policy struct {
 	Digest  [32]byte // SHA-256 of the file; of the file and the digest of the policy it extends, where it extends one
 	Modules []Requirement
 	Probe   string // probe file that must be run, "" for none; absolute where the policy came from a file
+	Revoked string // list of revoked modules, "" for none; absolute where the policy came from a file
 	rules   []rule
 }
 
 // Requirement is a module that must run to its end.
 type Requirement struct {
-	ID      string
-	SHA256  string             // hex of the only build that may run; "" takes the one at hand
-	Grant   []abi.Capability   // what it may use
-	BaseSVD bool               // it gets the singular vectors of the base that its manifest asks for, which can take minutes the first time
-	Params  map[string]float64 // in place of the defaults of its manifest
-	Limits  abi.Limits         // a zero field is the default
+	ID             string
+	File           string             // guest of a module that does not ship with Tenon, as the policy writes it; "" for one that does
+	SHA256         string             // hex of the only build that may run; "" takes the one at hand, which a File does not
+	ManifestSHA256 string             // hex of the only manifest it may have; as SHA256
+	Grant          []abi.Capability   // what it may use
+	BaseSVD        bool               // it gets the singular vectors of the base that its manifest asks for, which can take minutes the first time
+	Params         map[string]float64 // in place of the defaults of its manifest
+	Limits         abi.Limits         // a zero field is the default
+
+	opened *stranger // what File holds; nil without one
 }
 
 // rule is one question to a report.
@@ -49,8 +54,9 @@ type rule struct {
 	hint      string
 }
 
-// LoadPolicy reads a policy file. A file that is missing, empty, or has anything unknown in it is refused, with every problem in one
-// fault.List: there is no policy that allows everything by mistake.
+// LoadPolicy reads a policy file, and the modules whose files it names. A policy that is missing, empty, or has anything unknown in it is
+// refused, with every problem in one fault.List: there is no policy that allows everything by mistake. A module that cannot be read is no
+// error here: it keeps the gate closed, and Missing tells of it.
 func LoadPolicy(path string) (*Policy, error) {
 	refuse := func(err error, cause string) error {
 		return fault.New(fault.PolicyInvalid, "%s", cause).In(path).Wrap(err).Fix("give a policy file; the default one can be printed and edited")
@@ -72,15 +78,25 @@ func LoadPolicy(path string) (*Policy, error) {
 		return nil, refuse(err, "the policy cannot be read")
 	}
 	p, err := ParsePolicy(path, text)
-	if err == nil && p.Probe != "" && !filepath.IsAbs(p.Probe) {
-		if p.Probe, err = filepath.Abs(filepath.Join(filepath.Dir(path), p.Probe)); err != nil {
-			return nil, refuse(err, "the place of its probe file cannot be told")
+	if err != nil {
+		return nil, err
+	}
+	for _, named := range []*string{&p.Probe, &p.Revoked} {
+		if *named != "" && !filepath.IsAbs(*named) {
+			if *named, err = filepath.Abs(filepath.Join(filepath.Dir(path), *named)); err != nil {
+				return nil, refuse(err, "the place of a file it names cannot be told")
+			}
 		}
 	}
-	return p, err
+	for i := range p.Modules {
+		if r := &p.Modules[i]; r.File != "" {
+			r.opened = openStranger(filepath.Dir(path), *r)
+		}
+	}
+	return p, nil
 }
 
-// ParsePolicy reads a policy from text; file names it in errors.
+// ParsePolicy reads a policy from text; file names it in errors. Modules with a File are not read, and keep the gate closed.
 func ParsePolicy(file string, text []byte) (*Policy, error) { return parse(file, text, parseBuiltin()) }
 
 // parse reads a policy that may extend one of known.

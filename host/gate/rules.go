@@ -32,11 +32,11 @@ var (
 
 // gateCodes are the gate's own: a finding with one of them means that the answer is not known, so a rule must not use them.
 var gateCodes = []string{string(fault.ModuleFailed), string(fault.PolicyRule), string(fault.PolicyInvalid), string(fault.ProbeInvalid), string(fault.ProbeFailed),
-	string(fault.ProbeNonFinite)}
+	string(fault.ProbeNonFinite), string(fault.ModuleFile), string(fault.ModuleRevoked), string(fault.RevokedList)}
 
 // read fills p from the root mapping of a policy file and leaves every problem in d. known are the policies it can extend.
 func (p *Policy) read(d *reader, root *yaml.Node, known map[string]*Policy) {
-	keys := d.Mapping(root, "", []string{"schema", "name", "extends", "without", "probe", "modules", "rules"})
+	keys := d.Mapping(root, "", []string{"schema", "name", "extends", "without", "probe", "revoked", "on_failure", "modules", "rules"})
 	if schema := d.Text(keys["schema"], "/schema", maxText); schema != PolicySchema {
 		d.Problem(keys["schema"], "/schema", "the schema is %q and must be %q", schema, PolicySchema).Fix("begin the file with schema: %s", PolicySchema)
 	}
@@ -44,6 +44,10 @@ func (p *Policy) read(d *reader, root *yaml.Node, known map[string]*Policy) {
 		d.Problem(root, "/name", "the policy has no name").Fix("add name:")
 	}
 	p.Probe = d.Text(keys["probe"], "/probe", maxText)
+	d.onFailure(keys["on_failure"], "/on_failure")
+	if n := keys["revoked"]; n != nil {
+		p.Revoked = d.beside(n, "/revoked")
+	}
 	p.extend(d, root, keys, known)
 	if keys["modules"] == nil && keys["extends"] == nil {
 		d.Problem(root, "/modules", "the policy does not say which modules must run").Fix("add modules: with a list, or [] for none")
@@ -57,6 +61,7 @@ func (p *Policy) read(d *reader, root *yaml.Node, known map[string]*Policy) {
 		p.require(d.requirement(node, document.PointerTo("/modules", i)))
 	}
 	d.distinct("/modules", "id", modules)
+	d.strangers(p, keys["modules"])
 
 	rules := d.Sequence(keys["rules"], "/rules")
 	if len(rules) > maxRules {
@@ -107,16 +112,16 @@ func (d *reader) distinct(pointer, key string, items []*yaml.Node) {
 
 // requirement reads one module of the policy.
 func (d *reader) requirement(node *yaml.Node, pointer string) Requirement {
-	keys := d.Mapping(node, pointer, []string{"id", "sha256", "grant", "base_svd", "params", "limits"})
+	keys := d.Mapping(node, pointer, []string{"id", "file", "sha256", "manifest_sha256", "on_failure", "grant", "base_svd", "params", "limits"})
 	r := Requirement{ID: d.Text(keys["id"], pointer+"/id", maxText)}
 	if !idPattern.MatchString(r.ID) || r.ID == ruleModule || r.ID == probeModule { // findings of rules have that module
 		d.Problem(node, pointer+"/id", "the id of a module is lower-case letters, digits and hyphens, and not %q", r.ID)
 	}
-	if n := keys["sha256"]; n != nil {
-		if n.Kind != yaml.ScalarNode || !sha256Pattern.MatchString(n.Value) { // digits only are no string to YAML
-			d.Problem(n, pointer+"/sha256", "a pin is 64 lower-case hexadecimal digits, not %s", document.Describe(n))
-		}
-		r.SHA256 = n.Value
+	r.SHA256 = d.pin(keys["sha256"], pointer+"/sha256")
+	r.ManifestSHA256 = d.pin(keys["manifest_sha256"], pointer+"/manifest_sha256")
+	d.onFailure(keys["on_failure"], pointer+"/on_failure")
+	if n := keys["file"]; n != nil {
+		d.stranger(&r, node, n, pointer)
 	}
 	capabilities := []string{string(abi.CapBase), string(abi.CapPeers), string(abi.CapKernels)}
 	for i, item := range d.Sequence(keys["grant"], pointer+"/grant") {

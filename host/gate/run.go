@@ -22,9 +22,27 @@ type run struct {
 	requirement Requirement
 	module      modules.Module
 	params      map[string]float64
-	refused     string // why it does not run
+	refused     *refusal // why it does not run
 	result      sandbox.Result
 	confinement string
+	times       int // it ran
+}
+
+// refusal is why a module may not run, or may not go on.
+type refusal struct {
+	status sandbox.Status
+	code   fault.Code
+	text   string
+	remedy string // "" is what the status tells to do
+}
+
+func (r *refusal) Error() string { return r.text }
+
+var _ error = (*refusal)(nil)
+
+// unfit refuses a module that is not what the policy asks for.
+func unfit(code fault.Code, format string, args ...any) *refusal {
+	return &refusal{status: sandbox.Invalid, code: code, text: fmt.Sprintf(format, args...)}
 }
 
 // schedule finds the module of each requirement, in the order of their ids. One that is missing, is not the pinned build, or does not know a
@@ -34,10 +52,18 @@ func (g *Gate) schedule() []*run {
 	for _, requirement := range g.Policy.Modules {
 		r := &run{requirement: requirement}
 		i := slices.IndexFunc(g.Modules, func(m modules.Module) bool { return m.Manifest.ID == requirement.ID })
-		if i < 0 {
-			r.refused = "the policy asks for this module and it is not installed"
-		} else {
+		switch {
+		case requirement.opened != nil:
+			r.module, r.refused = requirement.opened.module, requirement.opened.refused
+		case requirement.File != "":
+			r.refused = unfit(fault.ModuleFile, "its file was not read, because the policy was not read from a file")
+		case i < 0:
+			r.refused = unfit(fault.ModuleFailed, "the policy asks for this module and it is not installed")
+		default:
 			r.module = g.Modules[i]
+			r.refused = pinned(requirement, r.module)
+		}
+		if r.refused == nil {
 			r.params, r.refused = settings(requirement, r.module)
 		}
 		runs = append(runs, r)
@@ -62,27 +88,37 @@ func guestsFirst(runs []*run) []*run {
 	return append(first, later...)
 }
 
-// settings are the module's parameters, those of the policy before those of the manifest. refused says why the module may not run.
-func settings(requirement Requirement, m modules.Module) (params map[string]float64, refused string) {
-	if pin := requirement.SHA256; pin != "" && pin != hex.EncodeToString(m.SHA256[:]) {
-		return nil, fmt.Sprintf("the policy pins sha256 %s, and the module at hand has %x", pin, m.SHA256)
+// pinned refuses a module that is not the build that the policy pins.
+func pinned(requirement Requirement, m modules.Module) *refusal {
+	for _, pin := range []struct {
+		name, want string
+		have       [32]byte
+	}{{"sha256", requirement.SHA256, m.SHA256}, {"manifest_sha256", requirement.ManifestSHA256, m.ManifestSHA256}} {
+		if pin.want != "" && pin.want != hex.EncodeToString(pin.have[:]) {
+			return unfit(fault.ModuleFailed, "the policy pins %s %s, and the module at hand has %x", pin.name, pin.want, pin.have)
+		}
 	}
-	params = map[string]float64{}
+	return nil
+}
+
+// settings are the module's parameters, those of the policy before those of the manifest.
+func settings(requirement Requirement, m modules.Module) (map[string]float64, *refusal) {
+	params := map[string]float64{}
 	names := slices.Sorted(maps.Keys(m.Manifest.Params))
 	for _, name := range names {
 		params[name] = m.Manifest.Params[name].Default
 	}
 	for _, name := range slices.Sorted(maps.Keys(requirement.Params)) {
 		if _, known := params[name]; !known {
-			refused = fmt.Sprintf("the policy sets parameter %q, which the module does not have", name)
+			refused := unfit(fault.ModuleFailed, "the policy sets parameter %q, which the module does not have", name)
 			if near := document.Nearest(name, names); near != "" {
-				refused += fmt.Sprintf("; did you mean %q?", near)
+				refused.text += fmt.Sprintf("; did you mean %q?", near)
 			}
 			return nil, refused
 		}
 		params[name] = requirement.Params[name]
 	}
-	return params, ""
+	return params, nil
 }
 
 // granted reports whether the policy lets the module use c.
@@ -100,20 +136,30 @@ func (r *run) job(in *input) worker.Job {
 // collect adds what the run gave to the report. Of a run that did not end well it only returns a finding that says so: half of a module's
 // findings would read like all of them, and how far it came can differ from run to run.
 func (r *run) collect(into *report.Report, in *input) (failure []report.Finding) {
+	r.refuse()
 	m, result := r.module, r.result
-	entry := report.Module{ID: r.requirement.ID, Version: m.Manifest.Version, Cost: string(m.Manifest.Cost), Status: string(result.Status), Error: result.Error,
-		Sandbox: r.confinement, Usage: usage(result.Usage)}
+	entry := report.Module{ID: r.requirement.ID, Version: m.Manifest.Version, Origin: cmp.Or(r.requirement.File, m.File, report.BuiltIn), Cost: string(m.Manifest.Cost),
+		Status: string(result.Status), Error: result.Error, Sandbox: r.confinement, Runs: r.times, Log: logOf(result), Usage: usage(result.Usage)}
 	if m.Wasm != nil {
 		entry.SHA256 = hex.EncodeToString(m.SHA256[:])
+	}
+	if m.ManifestSHA256 != [32]byte{} {
+		entry.ManifestSHA256 = hex.EncodeToString(m.ManifestSHA256[:])
 	}
 	if result.Status == sandbox.GuestError && entry.Error == "" {
 		entry.Error = fmt.Sprintf("the module ended with its own error code %d", result.Code)
 	}
 	into.Modules = append(into.Modules, entry)
+	if r.refused != nil && r.refused.code == fault.RevokedList {
+		return nil // it is not about this module, and the gate says it once
+	}
 	if result.Status != sandbox.OK {
-		return []report.Finding{{Code: string(fault.ModuleFailed), Severity: report.DenySeverity, Module: entry.ID,
-			Message: fmt.Sprintf("the diagnostic did not run to its end (%s): %s", entry.Status, cmp.Or(entry.Error, "no reason was given")),
-			Hint:    remedies[result.Status]}}
+		code, hint := fault.ModuleFailed, remedies[result.Status]
+		if r.refused != nil {
+			code, hint = r.refused.code, cmp.Or(r.refused.remedy, hint)
+		}
+		return []report.Finding{{Code: string(code), Severity: report.DenySeverity, Module: entry.ID,
+			Message: fmt.Sprintf("the diagnostic did not run to its end (%s): %s", entry.Status, cmp.Or(entry.Error, "no reason was given")), Hint: hint}}
 	}
 	slices.SortStableFunc(result.Metrics, func(a, b sandbox.Metric) int { return cmp.Compare(a.Target, b.Target) })
 	for _, metric := range result.Metrics {
@@ -132,6 +178,14 @@ func (r *run) collect(into *report.Report, in *input) (failure []report.Finding)
 	return nil
 }
 
+// logOf is what a guest wrote. Of a worker that died there is the worker's own stderr, which is no part of a report: it differs from run to run.
+func logOf(r sandbox.Result) string {
+	if r.Status == sandbox.OK || r.Status == sandbox.GuestError || r.Status == sandbox.Trap {
+		return r.Log
+	}
+	return ""
+}
+
 // remedies are what to do about a run that failed.
 var remedies = map[sandbox.Status]string{
 	sandbox.GuestError: "read what the module says; it is the module that gave up",
@@ -141,6 +195,8 @@ var remedies = map[sandbox.Status]string{
 	sandbox.Denied:     "grant the module in the policy what it needs, or take it out",
 	sandbox.Invalid:    "install the module that the policy asks for, or correct the policy",
 	sandbox.WorkerDied: "check again; if the worker dies every time, the machine may be short of memory",
+
+	sandbox.Nondeterministic: "report it to the module's author and take the module out: what differs from run to run decides nothing",
 }
 
 // severity of a guest's finding; one that does not exist counts as the gravest.
@@ -168,7 +224,7 @@ func rows(grid sandbox.Grid) [][]report.Number {
 
 func usage(u sandbox.Usage) report.Usage {
 	return report.Usage{WallMs: milliseconds(u.Wall), CPUMs: milliseconds(u.CPU), CompileMs: milliseconds(u.Compile),
-		PeakBytes: u.PeakBytes, HostCalls: u.HostCalls}
+		PeakBytes: u.PeakBytes, HostCalls: u.HostCalls, ResidentBytes: u.ResidentBytes}
 }
 
 // milliseconds of nanoseconds, to the microsecond.

@@ -87,7 +87,7 @@ const maxTriples = 512
 func demand(runs []*run, t adapter.Target) int {
 	k := 0
 	for _, r := range runs {
-		if r.refused == "" && r.granted(abi.CapBase) && r.requirement.BaseSVD {
+		if r.refused == nil && r.granted(abi.CapBase) && r.requirement.BaseSVD {
 			k = max(k, asked(r.module.Manifest.BaseSVDRank, t))
 		}
 	}

@@ -14,6 +14,7 @@ type answer struct{ Question, Text string }
 
 // answers leaves out what nothing was measured for. Texts are escaped.
 func answers(r *Report) []answer {
+	r = Own(r)
 	var all []answer
 	for _, a := range []answer{
 		{"does it do anything?", effect(r)},

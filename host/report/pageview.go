@@ -29,8 +29,15 @@ type pageView struct {
 	Weights   []tableView
 	Modules   *tableView
 	Faults    []string // of modules that did not run to their end
+	Strangers []string // modules that do not ship with Tenon
+	Logs      []logView
 	Tensors   *tableView
 	Schema    string
+}
+
+type logView struct {
+	Module string
+	Lines  []string
 }
 
 type verdictView struct{ Class, Name, Phrase, Mark string }
@@ -116,8 +123,9 @@ func newFigureView(f Figure) figureView {
 }
 
 func (v *pageView) tables(r *Report) {
-	for _, s := range summaries(r) {
-		if groups := s.rows(r.Metrics, r.Peers, s.columns); len(groups) > 0 {
+	own := Own(r)
+	for _, s := range summaries(own) {
+		if groups := s.rows(own.Metrics, own.Peers, s.columns); len(groups) > 0 {
 			v.Summaries = append(v.Summaries, summaryTable(s, groups))
 		}
 	}
@@ -131,13 +139,24 @@ func (v *pageView) tables(r *Report) {
 	}
 	if len(r.Modules) > 0 {
 		v.Modules = &tableView{Columns: []columnView{{"module", false}, {"version", false}, {"reads", false}, {"status", false}, {"time, ms", true},
-			{"compile, ms", true}, {"memory, MiB", true}, {"host calls", true}, {"sandbox", false}}}
+			{"compile, ms", true}, {"memory, MiB", true}, {"process, MiB", true}, {"host calls", true}, {"sandbox", false}, {"from", false}, {"sha256", false},
+			{"sha256 of manifest", false}}}
 		for _, m := range r.Modules {
 			v.Modules.Rows = append(v.Modules.Rows, []string{Escape(m.ID), Escape(m.Version), Escape(m.Cost), Escape(m.Status), digits(m.Usage.WallMs, 3),
-				digits(m.Usage.CompileMs, 3), digits(float64(m.Usage.PeakBytes)/(1<<20), 3), Count(max(m.Usage.HostCalls, 0)), Escape(m.Sandbox)})
+				digits(m.Usage.CompileMs, 3), digits(float64(m.Usage.PeakBytes)/(1<<20), 3), digits(float64(m.Usage.ResidentBytes)/(1<<20), 3), Count(max(m.Usage.HostCalls, 0)),
+				cmp.Or(Escape(m.Sandbox), "-"), cmp.Or(Escape(m.Origin), "-"), cmp.Or(Escape(m.SHA256), "-"), cmp.Or(Escape(m.ManifestSHA256), "-")})
 			if m.Error != "" {
 				v.Faults = append(v.Faults, Escape(m.ID)+": "+Escape(m.Error))
 			}
+			if text := stranger(m); text != "" {
+				v.Strangers = append(v.Strangers, Escape(m.ID)+": "+text)
+			}
+			if words := lastWords(m.Log); words != nil {
+				v.Logs = append(v.Logs, logView{Escape(m.ID), words})
+			}
+		}
+		if twice(r.Modules) {
+			v.Strangers = append(v.Strangers, "Each diagnostic ran twice on the same input; what the two runs gave was compared bit for bit.")
 		}
 	}
 	if len(r.Coverage.Tensors) > 0 {

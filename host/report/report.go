@@ -161,17 +161,24 @@ func (c *Coverage) Add(t Tensor) {
 	c.Tensors = append(c.Tensors, t)
 }
 
-// Module is one run of one diagnostic.
+// Module is one diagnostic, and how it ran.
 type Module struct {
-	ID      string `json:"id"`
-	Version string `json:"version"`
-	SHA256  string `json:"sha256"`        // hex
-	Cost    string `json:"cost,omitzero"` // "factors", "weights" or "vectors"
-	Status  string `json:"status"`
-	Error   string `json:"error,omitzero"`
-	Sandbox string `json:"sandbox"` // "full" or "partial"
-	Usage   Usage  `json:"usage"`
+	ID             string `json:"id"`
+	Version        string `json:"version"`
+	Origin         string `json:"origin,omitzero"` // BuiltIn, or the file that the policy names
+	SHA256         string `json:"sha256"`          // hex, of the guest
+	ManifestSHA256 string `json:"manifestSha256,omitzero"`
+	Cost           string `json:"cost,omitzero"` // "factors", "weights" or "vectors"
+	Status         string `json:"status"`
+	Error          string `json:"error,omitzero"`
+	Sandbox        string `json:"sandbox"`       // "full" or "partial"
+	Runs           int    `json:"runs,omitzero"` // 2 where two runs were compared
+	Log            string `json:"log,omitzero"`  // what it said, and in brackets at the end what the sandbox cut or refused
+	Usage          Usage  `json:"usage"`
 }
+
+// BuiltIn is the origin of a module that ships with Tenon.
+const BuiltIn = "built-in"
 
 // Usage is what a run cost; it is the only part of a report that differs between two runs.
 type Usage struct {
@@ -180,6 +187,8 @@ type Usage struct {
 	CompileMs float64 `json:"compileMs"`
 	PeakBytes int64   `json:"peakBytes"`
 	HostCalls int64   `json:"hostCalls"`
+
+	ResidentBytes int64 `json:"residentBytes,omitzero"` // the most memory that the worker's process held
 }
 
 // Metric is one number about one target; Target is "" for the adapter as a whole, With the digest of the adapter compared with.

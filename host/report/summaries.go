@@ -153,6 +153,7 @@ func filled(groups []*group, columns []column) []column {
 
 // summaries writes every table that the report has numbers for.
 func (p *page) summaries(r *Report) {
+	r = Own(r)
 	for _, s := range summaries(r) {
 		groups := s.rows(r.Metrics, r.Peers, s.columns)
 		if len(groups) == 0 {

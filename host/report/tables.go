@@ -105,8 +105,19 @@ func (p *page) modules(modules []Module) {
 			p.paragraph(indent+p.paint(bad, Escape(m.ID))+": ", Escape(m.Error))
 		}
 	}
+	for _, m := range modules {
+		if text := stranger(m); text != "" {
+			p.paragraph(indent+Escape(m.ID)+": ", p.paint(faint, text))
+		}
+		for _, said := range lastWords(m.Log) {
+			p.paragraph(indent+p.paint(faint, Escape(m.ID)+" says: "), said)
+		}
+	}
 	if partial {
 		p.paragraph(indent, p.paint(faint, "sandbox: partial; this kernel does not offer every confinement a worker asks for"))
+	}
+	if twice(modules) {
+		p.paragraph(indent, p.paint(faint, "each ran twice on the same input; what the two runs gave was compared bit for bit"))
 	}
 }
 

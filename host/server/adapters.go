@@ -59,7 +59,7 @@ func refused(rep *report.Report) error {
 	if rep.Verdict == report.Inconclusive {
 		e.code = fault.ModuleFailed
 	}
-	for _, f := range rep.Findings {
+	for _, f := range report.Own(rep).Findings { // a client acts on the code, which is not for a module of somebody else to choose
 		if f.Severity == report.DenySeverity {
 			e.code = fault.Code(f.Code)
 			e.message += ": " + f.Message

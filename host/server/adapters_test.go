@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -55,6 +56,17 @@ func TestLoad(t *testing.T) {
 	wantError(t, do(t, s, "/api/v1/rollback", `{"alias":"chat"}`), 404, fault.IONotFound, "", "")
 	wantError(t, do(t, s, "/api/v1/report?alias=chat", ""), 404, fault.IONotFound, "alias", `"chat"`)
 	wantError(t, do(t, s, "/api/v1/report", ""), 400, fault.ADName, "alias", "not a name")
+}
+
+// TestRefusalOfStrangers: a client acts on the code of an answer, so a module of somebody else cannot choose it.
+func TestRefusalOfStrangers(t *testing.T) {
+	rep := &report.Report{Verdict: report.Deny, Modules: []report.Module{{ID: "mine", Origin: "mine.wasm"}, {ID: "hygiene", Origin: report.BuiltIn}},
+		Findings: []report.Finding{{Code: string(fault.IORead), Severity: report.DenySeverity, Module: "mine"},
+			{Code: string(fault.ADNoEffect), Severity: report.DenySeverity, Module: "hygiene"}}}
+	var e *apiError
+	if err := refused(rep); !errors.As(err, &e) || e.code != fault.ADNoEffect {
+		t.Errorf("%+v, want %s", err, fault.ADNoEffect)
+	}
 }
 
 func TestLoadRefused(t *testing.T) {

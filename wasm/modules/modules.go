@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/go-json-experiment/json"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -21,9 +20,11 @@ import (
 
 // Module is a guest and its manifest.
 type Module struct {
-	Wasm     []byte // shared by all callers: not to be written to
-	SHA256   [32]byte
-	Manifest abi.Manifest
+	Wasm           []byte // shared by all callers: not to be written to
+	SHA256         [32]byte
+	Manifest       abi.Manifest
+	ManifestSHA256 [32]byte // of the manifest's bytes
+	File           string   // the guest's file as Open was asked for it, "" for a module that ships with Tenon
 }
 
 // The modules are not in the repository; a build without them stops here, so that no binary lacks one.
@@ -71,7 +72,10 @@ func load(fsys fs.FS) ([]Module, error) {
 			}
 			guests[name] = g
 		}
-		all = append(all, Module{Wasm: g.wasm, SHA256: g.sha256, Manifest: manifest})
+		if err := agree(manifest, g.sha256); err != nil {
+			return nil, fmt.Errorf("manifest %s: %w", file, err)
+		}
+		all = append(all, Module{Wasm: g.wasm, SHA256: g.sha256, Manifest: manifest, ManifestSHA256: sha256.Sum256(text)})
 	}
 	return all, nil
 }
@@ -97,24 +101,4 @@ func readGuest(fsys fs.FS, file string) (guest, error) {
 		return guest{}, fmt.Errorf("guest %s: %w", file, err)
 	}
 	return guest{wasm, sha256.Sum256(wasm)}, nil
-}
-
-// parse reads a manifest. A member nobody knows is an error: it would be a need or a limit that is not kept.
-func parse(text []byte) (abi.Manifest, error) {
-	var manifest abi.Manifest
-	if err := json.Unmarshal(text, &manifest, json.RejectUnknownMembers(true)); err != nil {
-		return abi.Manifest{}, err
-	}
-	if manifest.Version == "" || manifest.Title == "" {
-		return abi.Manifest{}, fmt.Errorf("version and title must be given")
-	}
-	if !slices.Contains([]abi.Cost{abi.CostFactors, abi.CostWeights, abi.CostVectors}, manifest.Cost) {
-		return abi.Manifest{}, fmt.Errorf("cost is %q, and must be %s, %s or %s", manifest.Cost, abi.CostFactors, abi.CostWeights, abi.CostVectors)
-	}
-	for _, need := range manifest.Needs {
-		if !slices.Contains([]abi.Capability{abi.CapBase, abi.CapPeers, abi.CapKernels}, need) {
-			return abi.Manifest{}, fmt.Errorf("it needs %q, which is no capability", need)
-		}
-	}
-	return manifest, nil
 }

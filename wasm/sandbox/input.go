@@ -79,6 +79,8 @@ const (
 	Denied     Status = "denied"      // it imports what was not granted
 	Invalid    Status = "invalid"     // not a module this ABI can run
 	WorkerDied Status = "worker_died" // the worker ended without an answer
+
+	Nondeterministic Status = "nondeterministic" // two runs on the same input gave different results; whoever compares them says so
 )
 
 // Result is everything one run gave. What a guest wrote is foreign: names and codes have been checked against their grammar, messages
@@ -127,4 +129,6 @@ type Usage struct {
 	Compile   int64 // nanoseconds; a warm cache makes it small
 	PeakBytes int64 // linear memory plus tensors held for the guest
 	HostCalls int64
+
+	ResidentBytes int64 // the most memory that the worker's process held, in which all of these lie; 0 where nobody knows
 }

@@ -1,0 +1,72 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/sdk/abi"
+	"github.com/tenon-ml/tenon/wasm/sandbox"
+	"github.com/tenon-ml/tenon/wasm/worker"
+)
+
+// execute runs a module, twice where the gate is asked to. What may not run, or may not go on, is refused.
+func (g *Gate) execute(ctx context.Context, r *run, in *input, w *warden) {
+	ctx, release := w.admit(ctx, r)
+	defer release()
+	job := r.job(in)
+	if r.refused = excess(r.module.Manifest.Limits, job.Limits); r.refused != nil {
+		return
+	}
+	r.result, r.confinement, r.times = sandbox.Result{}, "", 0
+	if stopped(ctx) == nil {
+		r.result, r.confinement = g.Runner.Run(ctx, job)
+		r.times = 1
+	}
+	if g.Twice && r.result.Status == sandbox.OK && stopped(ctx) == nil {
+		again, confinement := g.Runner.Run(ctx, job)
+		r.times = 2
+		r.result = agreed(r.result, again)
+		if confinement != worker.Full {
+			r.confinement = confinement
+		}
+	}
+	r.refused = stopped(ctx)
+}
+
+// refuse makes the result of a run that it may not have one. What it cost stays.
+func (r *run) refuse() {
+	if r.refused != nil {
+		r.result = sandbox.Result{Status: r.refused.status, Error: r.refused.text, Usage: r.result.Usage}
+	}
+}
+
+// excess refuses a module that says it needs more than the run would get: it would be stopped at a limit, after the time that takes.
+func excess(asked, got abi.Limits) *refusal {
+	var wants, raise []string
+	for _, l := range []struct {
+		member, key string
+		asked, got  int64
+	}{
+		{"guest_memory", "guestMemory", asked.GuestMemory, got.GuestMemory},
+		{"host_tensors", "hostTensors", asked.HostTensors, got.HostTensors},
+		{"metrics", "metrics", int64(asked.Metrics), int64(got.Metrics)},
+		{"grid_values", "gridValues", int64(asked.GridValues), int64(got.GridValues)},
+		{"findings", "findings", int64(asked.Findings), int64(got.Findings)},
+		{"log_bytes", "logBytes", int64(asked.LogBytes), int64(got.LogBytes)},
+		{"host_calls", "hostCalls", asked.HostCalls, got.HostCalls},
+		{"run_ms", "runMs", asked.RunMillis, got.RunMillis},
+		{"compile_ms", "compileMs", asked.CompileMillis, got.CompileMillis},
+	} {
+		if l.asked > l.got {
+			wants = append(wants, fmt.Sprintf("%s %d and gets %d", l.member, l.asked, l.got))
+			raise = append(raise, fmt.Sprintf("%s: %d", l.key, l.asked))
+		}
+	}
+	if wants == nil {
+		return nil
+	}
+	return &refusal{status: sandbox.Denied, code: fault.ModuleFailed, text: "its manifest asks for " + strings.Join(wants, ", "),
+		remedy: "take the module out, or grant it in the policy: limits: {" + strings.Join(raise, ", ") + "}"}
+}
