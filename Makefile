@@ -10,7 +10,7 @@ FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race fuzz bench bench-peers gate-bench test-avx512 lint check guests paper bindings assemblyscript proto demo run clean help
+.PHONY: build test race fuzz bench bench-peers gate-bench stress test-avx512 lint check guests paper bindings assemblyscript python-backend proto demo run clean help
 
 build: guests ## build bin/tenon, one static binary
 	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
@@ -27,7 +27,7 @@ test: guests ## run all tests
 
 # Under the race detector a guest takes a minute to compile. So the workers of host's tests are the ordinary binary, and the packages
 # whose tests only compile guests or tell stories through the command line are left to `make test`.
-RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$|/wasm/conformance$$')
+RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$|/wasm/conformance$$|/examples/backend/|/host/backend/trial$$|/host/moduletest$$')
 
 race: build ## run the tests of everything concurrent under the race detector (needs a C compiler)
 	TENON_TEST_WORKER=$(CURDIR)/$(BIN)/tenon CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)
@@ -51,6 +51,9 @@ SPEED_BENCH ?= -write docs/benchmarks.md
 bench-peers: build ## measure Tenon beside PEFT, numpy, cp and the machine's limits, and write docs/benchmarks.md; SPEED_BENCH has its flags
 	$(GO) run ./cmd/speed-bench -tenon $(BIN)/tenon $(SPEED_BENCH)
 
+stress: guests ## check 1,000 times with hostile modules among others, and run 1,000 modules at once (5 minutes)
+	$(GO) test -count=1 -v -timeout 30m -run 'TestManyModules|TestThousandAtOnce' ./host/stress ./wasm/hostile -args -long
+
 test-avx512: ## run the kernels' tests on an emulated processor with AVX-512 (needs bochs, isolinux, xorriso)
 	$(GO) run ./internal/kernel/emulated
 
@@ -68,6 +71,9 @@ check: lint test race ## what CI runs
 
 bindings: ## write the imports of the C, Rust and AssemblyScript SDKs again, after a change to sdk/abi
 	$(GO) run ./sdk/abi/bindings
+
+python-backend: ## install what the example backend in Python needs, in the user's cache folder (needs python3)
+	$(MAKE) -C examples/backend/python
 
 assemblyscript: ## install the AssemblyScript compiler that its guests are built with (needs npm)
 	cd sdk/assemblyscript && npm ci --no-audit --no-fund --ignore-scripts

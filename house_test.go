@@ -25,7 +25,7 @@ var rooms = []struct {
 	{"wasm/modules/", []string{"sdk/", "wasm/modules/internal/"}},
 	{"host/", []string{"sdk/", "internal/kernel", "wasm/", "host"}},
 	{"host", []string{"sdk/", "internal/kernel", "wasm/", "host/"}},
-	{"cmd/", []string{"sdk/", "internal/", "plugins/", "wasm/", "host"}},
+	{"cmd/", []string{"sdk", "sdk/", "internal/", "plugins/", "wasm/", "host"}},
 	{"examples/", []string{"sdk/"}},
 }
 

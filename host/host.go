@@ -50,7 +50,8 @@ type Options struct {
 // Host runs the flow. It is safe for concurrent use.
 type Host struct {
 	gate     *gate.Gate
-	probe    *probe.File // nil where nothing is asked
+	probe    *probe.File    // nil where nothing is asked
+	runner   *worker.Runner // its own; nil where the caller gave one
 	backend  backend.Spec
 	bankDir  string // "" where there is none
 	cacheDir string
@@ -58,7 +59,10 @@ type Host struct {
 	progress func(what string, done, total int) // may be nil
 }
 
-// New prepares a Host. It touches no adapter and starts no process.
+// spareWorkers wait for the next run of a diagnostic, so that it need not start a process or load its code.
+const spareWorkers = 4
+
+// New prepares a Host. It touches no adapter. Where it runs diagnostics itself it starts a worker ahead of the first; the caller closes it.
 func New(o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -103,23 +107,36 @@ func New(o Options) (*Host, error) {
 	if len(o.Backend.Command) == 0 {
 		o.Backend = backend.Embedded()
 	}
+	var runner *worker.Runner
 	if o.Runner == nil {
 		compiled := filepath.Join(o.CacheDir, "wasm")
 		if err := worker.CheckCache(compiled); err != nil {
 			o.Log.Warn("diagnostics are compiled anew for each check", "cause", err)
 		}
-		o.Runner = &worker.Runner{CacheDir: compiled}
+		runner = &worker.Runner{CacheDir: compiled, Spares: spareWorkers}
+		runner.Warm()
+		o.Runner = runner
 	}
 	return &Host{
 		gate: &gate.Gate{Policy: o.Policy, Modules: o.Modules, Runner: o.Runner, Parallel: runtime.GOMAXPROCS(0), CacheDir: o.CacheDir, Progress: o.Progress,
 			Revoked: o.Revoked, Twice: o.Twice},
 		probe:    probes,
+		runner:   runner,
 		backend:  o.Backend,
 		bankDir:  o.BankDir,
 		cacheDir: o.CacheDir,
 		log:      o.Log,
 		progress: o.Progress,
 	}, nil
+}
+
+// Close ends the workers that wait for a run. A Host that is not closed loses them when they have waited in vain for a while, or with its
+// process.
+func (h *Host) Close() error {
+	if h.runner == nil {
+		return nil
+	}
+	return h.runner.Close()
 }
 
 // told reports how far one step is.

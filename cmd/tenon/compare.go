@@ -68,7 +68,7 @@ func (c *command) compareAdapters(ctx context.Context, baseRef, first, second st
 	if err != nil {
 		return nil, err
 	}
-	h, err := host.New(host.Options{CacheDir: c.cacheDir, Log: c.log(), Progress: c.newProgress(), Policy: policy, Revoked: c.revoked})
+	h, err := c.newHost(host.Options{CacheDir: c.cacheDir, Log: c.log(), Progress: c.newProgress(), Policy: policy, Revoked: c.revoked})
 	if err != nil {
 		return nil, err
 	}

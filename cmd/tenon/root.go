@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -28,6 +29,7 @@ type command struct {
 	revoked        string
 	twice          bool // of the commands that merge
 	cacheDir       string
+	hosts          []*host.Host // to be closed
 	quiet          bool
 	verbose        bool
 }
@@ -42,7 +44,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	return exitCode(ctx, root.ExecuteContext(ctx), stderr)
+	err := root.ExecuteContext(ctx)
+	for _, h := range c.hosts {
+		err = cmp.Or(err, h.Close())
+	}
+	return exitCode(ctx, err, stderr)
 }
 
 func (c *command) root() *cobra.Command {
@@ -92,14 +98,23 @@ func (c *command) host() (*host.Host, error) {
 	}
 	if policy, ok := gate.Builtin(c.policy); ok {
 		options.Policy = policy
-		return host.New(options)
+		return c.newHost(options)
 	}
 	policy, err := gate.LoadPolicy(c.policy)
 	if err != nil {
 		return nil, err
 	}
 	options.Policy = policy
-	return host.New(options)
+	return c.newHost(options)
+}
+
+// newHost makes the library, which is closed when the command has ended.
+func (c *command) newHost(options host.Options) (*host.Host, error) {
+	h, err := host.New(options)
+	if err == nil {
+		c.hosts = append(c.hosts, h)
+	}
+	return h, err
 }
 
 func (c *command) log() *slog.Logger {

@@ -100,7 +100,7 @@ func readEvaluations(values, adapters []string) (*sweep.Evaluation, error) {
 
 // sweepReports checks each adapter with the modules of a sweep. One whose numbers would mean nothing ends the sweep.
 func (c *command) sweepReports(ctx context.Context, baseRef string, refs []string) ([]*report.Report, error) {
-	h, err := host.New(host.Options{CacheDir: c.cacheDir, Log: c.log(), Policy: sweep.Policy(), Revoked: c.revoked})
+	h, err := c.newHost(host.Options{CacheDir: c.cacheDir, Log: c.log(), Policy: sweep.Policy(), Revoked: c.revoked})
 	if err != nil {
 		return nil, err
 	}

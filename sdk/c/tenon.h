@@ -18,7 +18,7 @@
 //		return 0;
 //	}
 //
-//	TENON_DIAGNOSTIC(diagnose)
+//	TENON_DIAGNOSTIC(diagnose);
 //
 // compiled and linked in two steps, because clang as a linker driver may call tools that are not there:
 //

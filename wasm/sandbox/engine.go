@@ -28,12 +28,18 @@ type Options struct {
 	Limits   abi.Limits // zero fields mean the defaults; the times are kept by whoever can kill the process
 	Input    Input
 
+	// Prepared, when set, is Wasm compiled by Prepare for these Limits. It is good for one run, which closes it.
+	Prepared *Prepared
+
 	// CacheDir holds compiled code, for this module only. What lies there is executed: it must be writable by nobody else. Empty means no
 	// cache.
 	CacheDir string
 
 	// Compiled, when set, is called after compilation and before any guest code runs. An error ends the run.
 	Compiled func() error
+
+	// Trace, when set, is filled with what each function of the ABI cost.
+	Trace Trace
 
 	// InProcess makes the guest stop when ctx ends, at function entries and loop heads. It costs four to seven times on tight guests and does
 	// not bound a hostile one, which is what the worker process is for.
@@ -46,6 +52,9 @@ type Options struct {
 // Run pre-checks, compiles and runs a module, in this process and on this goroutine. Hostile modules belong in a worker process: some of
 // them can neither be stopped nor bounded from inside.
 func Run(ctx context.Context, o Options) Result {
+	if o.Prepared != nil {
+		defer o.Prepared.close(ctx)
+	}
 	if err := Precheck(o.Wasm, o.Manifest, o.Granted, o.Limits); err != nil {
 		return refused(err)
 	}
@@ -56,53 +65,76 @@ func Run(ctx context.Context, o Options) Result {
 	if o.InProcess {
 		ctx = experimental.WithFunctionListenerFactory(ctx, stopAtFunctions{})
 	}
-	runtime, compiled, err := r.compile(ctx, o)
-	if runtime != nil {
-		defer runtime.Close(context.WithoutCancel(ctx))
+	start := time.Now()
+	p := o.Prepared
+	if p == nil {
+		var err error
+		if p, err = compile(ctx, o); err != nil {
+			r.usage.Compile = time.Since(start).Nanoseconds()
+			return r.result(r.outcome(ctx, "compile", err))
+		}
 	}
-	if err != nil {
+	if o.Prepared == nil {
+		defer p.close(ctx)
+	}
+	if err := r.link(ctx, p.runtime); err != nil {
 		return r.result(r.outcome(ctx, "compile", err))
 	}
+	r.usage.Compile = time.Since(start).Nanoseconds()
 	if o.Compiled != nil {
 		if err := o.Compiled(); err != nil {
 			return r.result(outcome{status: WorkerDied, text: err.Error()})
 		}
 	}
-	start := time.Now()
-	end := r.execute(ctx, runtime, compiled)
+	start = time.Now()
+	end := r.execute(ctx, p.runtime, p.compiled)
 	r.usage.Wall = time.Since(start).Nanoseconds()
 	return r.result(end)
 }
 
-// compile links the host functions and compiles the module. The runtime is the caller's to close, also when there is an error.
-func (r *run) compile(ctx context.Context, o Options) (wazero.Runtime, wazero.CompiledModule, error) {
+// Prepared is a compiled module without a run.
+type Prepared struct {
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+}
+
+func (p *Prepared) close(ctx context.Context) { _ = p.runtime.Close(context.WithoutCancel(ctx)) }
+
+// Prepare does what can be done for a run of a module before it is known what the run is of: of the options Wasm, Limits and CacheDir. The
+// module is looked over as one that may import anything; its run looks again.
+func Prepare(ctx context.Context, o Options) (*Prepared, error) {
+	everything := []abi.Capability{abi.CapBase, abi.CapPeers, abi.CapKernels}
+	if err := Precheck(o.Wasm, abi.Manifest{Needs: everything}, everything, o.Limits); err != nil {
+		return nil, err
+	}
+	return compile(ctx, o)
+}
+
+// compile compiles the module.
+func compile(ctx context.Context, o Options) (*Prepared, error) {
 	config := wazero.NewRuntimeConfigCompiler()
 	if o.Interpreter {
 		config = wazero.NewRuntimeConfigInterpreter()
 	}
 	config = config.
 		WithCoreFeatures(api.CoreFeaturesV2).
-		WithMemoryLimitPages(uint32(r.limits.GuestMemory / pageSize)).
+		WithMemoryLimitPages(uint32(min(o.Limits.WithDefaults().GuestMemory/pageSize, maxPages))).
 		WithDebugInfoEnabled(false). // the DWARF parser would read foreign bytes for nothing
 		WithCloseOnContextDone(o.InProcess)
 	if o.CacheDir != "" && !o.Interpreter {
 		cache, err := wazero.NewCompilationCacheWithDir(o.CacheDir)
 		if err != nil {
-			return nil, nil, fmt.Errorf("the cache of compiled modules: %w", err)
+			return nil, fmt.Errorf("the cache of compiled modules: %w", err)
 		}
 		config = config.WithCompilationCache(cache)
 	}
 	runtime := wazero.NewRuntimeWithConfig(ctx, config)
-	start := time.Now()
 	compiled, err := runtime.CompileModule(experimental.WithCompilationWorkers(ctx, goruntime.GOMAXPROCS(0)), o.Wasm)
-	r.usage.Compile = time.Since(start).Nanoseconds()
 	if err != nil {
-		return runtime, nil, err
+		_ = runtime.Close(context.WithoutCancel(ctx))
+		return nil, err
 	}
-	if err := r.link(ctx, runtime); err != nil {
-		return runtime, nil, err
-	}
-	return runtime, compiled, nil
+	return &Prepared{runtime, compiled}, nil
 }
 
 // link instantiates what a guest may import.

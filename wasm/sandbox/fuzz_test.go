@@ -24,6 +24,9 @@ func FuzzPrecheck(f *testing.F) {
 	table.Table = 3
 	f.Add(table.Encode())
 	f.Add([]byte("\x00asm\x0d\x00\x01\x00"))
+	for i := range 8 {
+		f.Add(wasmtest.Random([]byte{byte(4 * i), byte(i)}))
+	}
 	everything := []abi.Capability{abi.CapBase, abi.CapPeers, abi.CapKernels}
 	f.Fuzz(func(t *testing.T, wasm []byte) {
 		if len(wasm) > 4<<10 || Precheck(wasm, abi.Manifest{Needs: everything}, everything, abi.Limits{}) != nil {

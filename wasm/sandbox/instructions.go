@@ -9,6 +9,7 @@ func (m *module) codeSection() {
 	for i := 0; i < n && m.err == nil; i++ {
 		size := m.count("bytes of a body", 1, maxBody)
 		m.end = m.at + size
+		m.startFunction(i)
 		m.localDeclarations()
 		m.body()
 		m.end = whole
@@ -28,6 +29,7 @@ func (m *module) localDeclarations() {
 		}
 		locals += int(n)
 	}
+	m.function.locals += locals
 	if m.locals += locals; m.err == nil && m.locals > maxLocalsInAll {
 		m.failf("more than %d locals in all functions", maxLocalsInAll)
 	}
@@ -35,17 +37,13 @@ func (m *module) localDeclarations() {
 
 // body walks the instructions up to the end of the body, which must be the end that closes the function.
 func (m *module) body() {
-	for depth := 1; depth > 0 && m.err == nil; {
+	for len(m.labels) > 0 && m.err == nil {
 		switch op := m.byte(); {
 		case m.err != nil:
 		case op == opBlock || op == opLoop || op == opIf:
-			m.blockType()
-			depth++
-			if m.err == nil && depth > maxNesting {
-				m.failf("blocks nested more than %d deep", maxNesting)
-			}
+			m.openBlock(op)
 		case op == opEnd:
-			depth--
+			m.labels = m.labels[:len(m.labels)-1]
 		default:
 			m.immediates(op)
 		}
@@ -62,7 +60,11 @@ const (
 	opIf        = 0x04
 	opElse      = 0x05
 	opEnd       = 0x0b
+	opBr        = 0x0c
+	opBrIf      = 0x0d
 	opBrTable   = 0x0e
+	opReturn    = 0x0f
+	opCall      = 0x10
 	opCallTable = 0x11
 	opSelect    = 0x1c
 	opI32Const  = 0x41
@@ -79,16 +81,26 @@ const (
 // immediates passes what follows an opcode, or refuses the opcode with the name of the feature it belongs to.
 func (m *module) immediates(op byte) {
 	switch {
-	case op <= 0x01, op == opElse, op == 0x0f, op == 0x1a, op == 0x1b, op >= 0x45 && op <= 0xc4, op == 0xd1:
-	case op == 0x0c, op == 0x0d, op == 0x10, op >= 0x20 && op <= 0x26, op == opRefFunc:
+	case op <= 0x01, op == opElse, op == 0x1a, op == 0x1b, op >= 0x45 && op <= 0xc4, op == 0xd1:
+	case op >= 0x20 && op <= 0x26, op == opRefFunc:
 		m.u32()
+	case op == opReturn:
+		m.moves(m.labels[0])
+	case op == opBr, op == opBrIf:
+		m.branch()
 	case op == opBrTable:
 		n := m.count("branches", 1, maxBranches)
 		for i := 0; i <= n && m.err == nil; i++ {
-			m.u32()
+			m.branch()
+		}
+	case op == opCall:
+		if f := m.u32(); m.err == nil && int64(f) < int64(len(m.functions)) { // the compiler refuses the others
+			m.moves(m.types[m.functions[f]].arity())
 		}
 	case op == opCallTable:
-		m.u32()
+		if t := m.u32(); m.err == nil && int64(t) < int64(len(m.types)) {
+			m.moves(m.types[t].arity())
+		}
 		m.u32()
 	case op == opSelect:
 		n := m.count("types of a select", 1, 1)
@@ -142,8 +154,13 @@ func (m *module) miscImmediates() {
 	case op == 8: // memory.init
 		m.u32()
 		m.zero()
-	case op == 9 || op == 13 || op >= 15 && op <= 17: // data.drop, elem.drop, table.grow, table.size, table.fill
+	case op == 9 || op == 13 || op == 16 || op == 17: // data.drop, elem.drop, table.size, table.fill
 		m.u32()
+	case op == 15: // table.grow
+		m.u32()
+		if m.err == nil && m.tables > 0 && (m.tableMost < 0 || m.tableMost > maxTableSize) {
+			m.failf("table.grow needs a table with a maximum of at most %d entries: its memory is beside the module's own", maxTableSize)
+		}
 	case op == 10: // memory.copy
 		m.zero()
 		m.zero()
@@ -177,16 +194,6 @@ func (m *module) simdImmediates() {
 		case 0x9a, 0xa2, 0xa5, 0xa6, 0xaf, 0xb0, 0xb2, 0xb3, 0xb4, 0xbb, 0xc2, 0xc5, 0xc6, 0xcf, 0xd0, 0xd2, 0xd3, 0xd4, 0xe2, 0xee:
 			m.failf("opcode 0xfd %#x is unknown", op)
 		}
-	}
-}
-
-// blockType passes the type of a block: empty, one value type, or an index.
-func (m *module) blockType() {
-	switch t := m.signed(33); {
-	case m.err != nil || t == -64 || t >= 0 && t < int64(len(m.types)):
-	case t < 0 && t >= -64 && (isNumeric(byte(t&0x7f)) || isReference(byte(t&0x7f))):
-	default:
-		m.failf("unknown block type %d", t)
 	}
 }
 

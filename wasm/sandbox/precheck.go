@@ -10,16 +10,17 @@ import (
 )
 
 // What a module may be made of. A Go guest is the largest thing anybody writes for this ABI; the figures in brackets are the largest seen
-// in a 10 MB Go 1.26 guest with gonum, encoding/json, regexp, text/template and net/netip.
+// in a 10 MB Go 1.26 guest with gonum, encoding/json, regexp, text/template and net/netip, or in go vet, of 14 MB.
 const (
 	maxModule      = 16 << 20  // bytes
 	maxTypes       = 10_000    // [17]
 	maxSignature   = 1_000     // parameters, and results, of one type
+	maxSigned      = 100_000   // parameters and results of all types
 	maxImports     = 1_000     // [28]
 	maxFunctions   = 100_000   // [5,735]
 	maxGlobals     = 10_000    // [8]
 	maxExports     = 10_000    // [4]
-	maxTableSize   = 100_000   // entries [5,708]
+	maxTableSize   = 100_000   // entries, also of one that grows [5,708]
 	maxSegments    = 400_000   // data segments [97,849: Go writes one for every run of bytes between zeros], element segments [1]
 	maxElements    = 200_000   // entries over all element segments [5,707]
 	maxBody        = 512 << 10 // bytes of one function [81,074]
@@ -27,9 +28,13 @@ const (
 	maxLocalsInAll = 1_000_000 // [26,322]
 	maxNesting     = 2_000     // blocks in blocks of one function [1,101: Go opens one for every call site of a function]
 	maxBranches    = 8_192     // labels of one br_table [1,276]
+	maxMoved       = 1 << 16   // values that calls, branches and blocks of one function pass [1,452]
+	maxMovedInAll  = 2 << 20   // [141,694]
+	maxMerged      = 1 << 20   // blocks times locals of one function [29,138]
 	maxName        = 1 << 16   // bytes of one name
 	maxProblems    = 50        // refused imports and exports that are told
 	pageSize       = 65536
+	maxPages       = 65536 // that 32 bits can address
 )
 
 // The sections of a module, by id.
@@ -86,14 +91,20 @@ type module struct {
 	decoder
 	limits     abi.Limits
 	types      []signature
+	typed      int      // parameters and results of all types
 	imports    int      // imported functions
 	functions  []uint32 // type index of every function, imported ones first
 	bodies     int
+	tables     int
+	tableMost  int64 // entries the table may grow to, -1 without a maximum
 	memories   int
 	exports    map[string]uint32 // exported functions
 	hasMemory  bool              // exports its memory under the ABI's name
 	locals     int
+	moved      int
 	elements   int
+	function   function // the one that is walked
+	labels     []int    // how many values a branch to each open block of it passes, the innermost last
 	named      bool
 	wrong      []string // imports and exports that do not fit the ABI
 	denied     []string // imports whose capability is missing

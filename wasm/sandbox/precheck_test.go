@@ -31,6 +31,19 @@ func changed(change func(m *wasmtest.Module)) []byte {
 	return m.Encode()
 }
 
+// wide is a quiet module with a function of 900 parameters and as many results, which pushes its parameters before code.
+func wide(code []byte) []byte {
+	return changed(func(m *wasmtest.Module) {
+		types := bytes.Repeat([]byte{wasmtest.I32}, 900)
+		f := wasmtest.Function{Params: types, Results: types}
+		for i := range types {
+			f.Code = append(f.Code, wasmtest.Get(uint32(i))...)
+		}
+		f.Code = append(f.Code, code...)
+		m.Functions = append(m.Functions, f)
+	})
+}
+
 func TestPrecheckRefuses(t *testing.T) {
 	claim := wasmtest.U32(1<<32 - 1)
 	const empty = "\x01\x04\x01\x60\x00\x00" // a type section of one type, () -> ()
@@ -90,6 +103,27 @@ func TestPrecheckRefuses(t *testing.T) {
 		{"nesting", wasmtest.Nesting(maxNesting+1, 1).Encode(), "nested"},
 		{"br_table", wasmtest.Branching(maxBranches+1, 1).Encode(), "branches"},
 		{"body too long", body(slices.Concat([]byte{0}, bytes.Repeat([]byte{wasmtest.Nop}, maxBody), []byte{wasmtest.End})), "bytes of a body"},
+		{"calls of many values", wide(wasmtest.Repeat(40, wasmtest.Call(2))), "pass more than"},
+		{"branches with many values", wide(wasmtest.Repeat(80, wasmtest.Get(0), wasmtest.BrIf(0))), "pass more than"},
+		{"br_table with many values", wide(wasmtest.Code(wasmtest.Get(0), wasmtest.BrTable(make([]uint32, 80), 0))), "pass more than"},
+		{"blocks with many values", wide(wasmtest.Repeat(40, []byte{0x02, 2}, wasmtest.End)), "pass more than"},
+		{"values in all functions", changed(func(m *wasmtest.Module) {
+			for range 40 {
+				m.Functions = append(m.Functions, wasmtest.Function{Params: []byte{wasmtest.I32}, Results: []byte{wasmtest.I32},
+					Code: wasmtest.Code(wasmtest.Get(0), wasmtest.Repeat(30_000, wasmtest.Call(2)))})
+			}
+		}), "of all functions"},
+		{"wide types", changed(func(m *wasmtest.Module) {
+			for range 101 {
+				m.Functions = append(m.Functions, wasmtest.Function{Params: bytes.Repeat([]byte{wasmtest.I32}, maxSignature)})
+			}
+		}), "in all types"},
+		{"blocks times locals", changed(func(m *wasmtest.Module) {
+			m.Functions = append(m.Functions, wasmtest.Function{Locals: wasmtest.Locals(10_000, wasmtest.I32),
+				Code: wasmtest.Repeat(200, wasmtest.Loop(), wasmtest.End)})
+		}), "multiplied"},
+		{"more bodies than functions", sections([]byte(empty), wasmtest.Section(10, []byte{1, 2, 0, wasmtest.End})), "more bodies"},
+		{"table that grows for ever", wasmtest.GrowingTable().Encode(), "table.grow"},
 		{"bytes after the end", body([]byte{0, wasmtest.End, wasmtest.Nop, wasmtest.End}), "after the end"},
 		{"export twice", changed(func(m *wasmtest.Module) { m.Functions[0].Export = "diagnose" }), "there twice"},
 		{"missing exports", changed(func(m *wasmtest.Module) { m.Functions[0].Export = ""; m.Functions[1].Export = "" }),
@@ -140,6 +174,12 @@ func TestPrecheckAccepts(t *testing.T) {
 	for name, m := range map[string]wasmtest.Module{
 		"quiet": wasmtest.Quiet(), "nested": wasmtest.Nesting(maxNesting-1, 1), "branching": wasmtest.Branching(maxBranches, 1),
 		"recursing": wasmtest.Recursing(), "measuring": wasmtest.Measuring(3),
+		"many calls": func() wasmtest.Module {
+			m := wasmtest.Quiet()
+			m.Functions = append(m.Functions, wasmtest.Function{Params: []byte{wasmtest.I32}, Results: []byte{wasmtest.I32},
+				Code: wasmtest.Code(wasmtest.Get(0), wasmtest.Repeat(maxMoved/2, wasmtest.Call(2)))})
+			return m
+		}(),
 		"named": func() wasmtest.Module {
 			m := wasmtest.Quiet()
 			m.Custom = slices.Concat(wasmtest.Text("name"), []byte{1, 7, 1, 0, 4}, []byte("mark"))

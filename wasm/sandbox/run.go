@@ -34,6 +34,7 @@ type run struct {
 	usage   Usage
 	memory  int64 // linear memory at the end
 	peak    int64 // most bytes of tensors held at once
+	trace   Trace // nil: nobody asked
 	current call  // the host call being answered; one at a time, since a guest has one thread
 	raw     []byte
 	floats  []float32
@@ -47,6 +48,7 @@ func newRun(o Options) *run {
 		manifest: o.Manifest,
 		granted:  grants(o.Manifest, o.Granted),
 		input:    o.Input,
+		trace:    o.Trace,
 		objects:  handles{live: map[int32]object{}},
 		targets:  make([]*targetHandles, len(o.Input.Targets)),
 		peers:    make([][]*targetHandles, len(o.Input.Peers)),
@@ -87,7 +89,9 @@ func (r *run) bind(f abi.Function, answer handler) api.GoModuleFunc {
 			}
 		}
 		r.current = call{run: r, ctx: ctx, name: f.Name, memory: guest.Memory(), args: stack[:len(f.Params)]}
+		start := r.trace.begin()
 		result, err := r.answer(f, answer)
+		r.trace.end(f.Name, start)
 		if err != nil {
 			if f.Name != "last_error" {
 				r.lastError = f.Name + ": " + err.Error()

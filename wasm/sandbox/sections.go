@@ -8,7 +8,11 @@ func (m *module) typeSection() {
 		if form := m.byte(); m.err == nil && form != 0x60 {
 			m.failf("type form %#x needs the GC or function references feature, which is not enabled", form)
 		}
-		m.types = append(m.types, signature{params: m.typeVector(), results: m.typeVector()})
+		s := signature{params: m.typeVector(), results: m.typeVector()}
+		if m.typed += s.arity(); m.err == nil && m.typed > maxSigned {
+			m.failf("more than %d parameters and results in all types", maxSigned)
+		}
+		m.types = append(m.types, s)
 	}
 }
 
@@ -64,9 +68,11 @@ func (m *module) tableSection() {
 	n := m.count("tables", 3, 1)
 	for i := 0; i < n && m.err == nil; i++ {
 		m.referenceType()
-		if minimum, _ := m.decoder.limits("table"); m.err == nil && minimum > maxTableSize {
+		minimum, maximum := m.decoder.limits("table")
+		if m.err == nil && minimum > maxTableSize {
 			m.failf("a table of %d entries, at most %d are accepted", minimum, maxTableSize)
 		}
+		m.tables, m.tableMost = 1, maximum
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
@@ -55,22 +56,48 @@ func entryName(sum [32]byte) string {
 	return hex.EncodeToString(sum[:]) + "-" + sandbox.Engine + "-" + runtime.GOOS + "-" + runtime.GOARCH
 }
 
-// warm returns the directory of a module's compiled code, if it is there and whole. One that is not whole is removed.
-func warm(root string, sum [32]byte) (dir string, ok bool) {
-	dir = filepath.Join(root, entryName(sum))
-	want, err := os.ReadFile(filepath.Join(dir, sumFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(dir); err == nil {
-			_ = os.RemoveAll(dir)
+// entry is a module's compiled code in the cache, which stays there until it is released.
+type entry struct {
+	dir  string
+	lock *os.File
+}
+
+func (e entry) release() { _ = e.lock.Close() }
+
+// warm finds a module's compiled code, if it is there and whole, and keeps others from making room with it. An entry that is not whole is
+// removed.
+func warm(root string, sum [32]byte) (e entry, ok bool) {
+	e.dir = filepath.Join(root, entryName(sum))
+	if _, err := os.Lstat(e.dir); errors.Is(err, fs.ErrNotExist) {
+		return entry{}, false
+	}
+	lock, err := os.OpenFile(filepath.Join(e.dir, sumFile), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err == nil {
+		e.lock = lock
+		held := hold(lock)
+		if held && whole(e) {
+			now := time.Now()
+			_ = os.Chtimes(lock.Name(), now, now) // used last
+			return e, true
 		}
-		return "", false
+		_ = lock.Close()
+		if !held { // somebody makes room with it
+			return entry{}, false
+		}
 	}
-	have, hashErr := hashEntry(dir)
-	if err != nil || hashErr != nil || string(want) != have {
-		_ = os.RemoveAll(dir)
-		return "", false
+	_ = os.RemoveAll(e.dir)
+	return entry{}, false
+}
+
+// whole reports whether an entry has the sum that its files have.
+func whole(e entry) bool {
+	want := make([]byte, 2*sha256.Size+1)
+	n, err := e.lock.ReadAt(want, 0)
+	if !errors.Is(err, io.EOF) {
+		return false
 	}
-	return dir, true
+	have, err := hashEntry(e.dir)
+	return err == nil && string(want[:n]) == have
 }
 
 // publish makes what a worker compiled into temp the module's entry. When another process was faster, its entry stays.
@@ -97,10 +124,17 @@ func hashEntry(dir string) (string, error) {
 		switch {
 		case err != nil:
 			return err
+		case !d.IsDir() && !d.Type().IsRegular():
+			return fmt.Errorf("%s is not a regular file", path)
+		}
+		info, err := d.Info()
+		switch {
+		case err != nil:
+			return err
+		case info.Mode().Perm()&0o022 != 0 || !ownedByUs(info):
+			return fmt.Errorf("%s could be another's: mode %04o", path, info.Mode().Perm())
 		case d.IsDir():
 			return nil
-		case !d.Type().IsRegular():
-			return fmt.Errorf("%s is not a regular file", path)
 		}
 		name, err := filepath.Rel(dir, path)
 		if err != nil || name == sumFile {

@@ -37,9 +37,11 @@ func TestCacheIsHealed(t *testing.T) {
 		if err != nil || len(entries) != 1 || entries[0].Name() != entryName(j.SHA256) {
 			t.Fatalf("the cache holds %v, %v", entries, err)
 		}
-		if _, ok := warm(r.CacheDir, j.SHA256); !ok {
+		e, ok := warm(r.CacheDir, j.SHA256)
+		if !ok {
 			t.Fatal("the entry is not whole")
 		}
+		e.release()
 	}
 	run(t)
 	entry := filepath.Join(r.CacheDir, entryName(j.SHA256))

@@ -1,10 +1,15 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -18,9 +23,11 @@ type conversation struct {
 	runner    *Runner
 	job       Job
 	request   request
+	files     []*os.File
 	body      []byte // of the request's frame
 	published func() // what was compiled is in the cache
 	process   *process
+	loaded    bool // it has compiled the module already
 	limits    abi.Limits
 
 	confined bool // the worker said how it is confined
@@ -28,6 +35,9 @@ type conversation struct {
 	compiled bool // the module is compiled, and the guest runs
 	stopped  bool // by us: a deadline, the caller, or a broken protocol
 	hungUp   bool // the worker closed its end
+
+	deadline time.Time      // of what it does now
+	speaking sync.WaitGroup // to the worker
 }
 
 // message is a frame from the worker, or why there is none.
@@ -43,11 +53,12 @@ func (c *conversation) hold(ctx context.Context) sandbox.Result {
 	begun := time.Now()
 	timer := time.NewTimer(deadline(c.limits.CompileMillis))
 	defer timer.Stop()
+	c.deadline = begun.Add(deadline(c.limits.CompileMillis))
 	frames := make(chan message, 4)
 	quit := make(chan struct{})
 	defer close(quit)
 	run := make(chan struct{}, 1)
-	go c.speak(run, quit)
+	c.speaking.Go(func() { c.speak(run, quit) })
 	go c.listen(frames, quit)
 	phase, limit := "compiling the module", c.limits.CompileMillis
 	spent := func(r sandbox.Result) sandbox.Result { // a worker that did not finish cannot say what it cost
@@ -88,17 +99,38 @@ func (c *conversation) hold(ctx context.Context) sandbox.Result {
 				c.keep()
 				phase, limit, begun = "running the module", c.limits.RunMillis, time.Now()
 				timer.Reset(deadline(limit))
+				c.deadline = begun.Add(deadline(limit))
 				run <- struct{}{}
 			}
 		}
 	}
 }
 
+// conclude ends the worker and makes what is known of it part of the result.
+func (c *conversation) conclude(ctx context.Context, result sandbox.Result) outcome {
+	last := c.process.end(ctx, c.hungUp, c.deadline)
+	c.speaking.Wait() // the files are the caller's again
+	result.Usage.CPU, result.Usage.ResidentBytes = last.cpu, last.resident
+	if c.hungUp {
+		result = diedResult(result, last)
+	}
+	o := outcome{result: result, confinement: Partial, deadline: c.deadline, process: c.process}
+	// A module that is refused before it is compiled says nothing about the cache, and neither does one that took too long. Where it was to be
+	// written, the error names it.
+	failed := c.request.CacheDir != "" && !c.compiled && !c.stopped && result.Usage.Compile > 0
+	o.broken = failed && (!c.request.Cold || strings.Contains(result.Error, c.request.CacheDir))
+	if c.confined && !c.partial {
+		o.confinement = Full
+	}
+	return o
+}
+
 // hear takes one frame. Frames out of order are an error, like a result that does not hold.
 func (c *conversation) hear(m message) (result sandbox.Result, done bool, err error) {
 	switch {
 	case m.kind == frameResult:
-		result, err := decodeAnswer(m.body, c.job, c.compiled)
+		result, calls, err := decodeAnswer(m.body, c.job, c.compiled)
+		maps.Copy(c.job.Trace, calls)
 		return result, err == nil, err
 	case m.kind == frameConfined && !c.confined, m.kind == frameCompiled && c.confined && !c.compiled:
 		var l layers
@@ -117,14 +149,20 @@ func (c *conversation) hear(m message) (result sandbox.Result, done bool, err er
 // again next time.
 func (c *conversation) keep() {
 	if c.request.Cold {
-		_ = publish(c.runner.CacheDir, c.request.CacheDir, c.job.SHA256)
+		if publish(c.runner.CacheDir, c.request.CacheDir, c.job.SHA256) == nil {
+			evict(c.runner.CacheDir, cmp.Or(c.runner.CacheBytes, cacheBytes))
+		}
 		c.published()
 	}
 }
 
-// speak sends the request and the module and, when it is told to, the word to run. It ends when the worker or the conversation does.
+// speak sends the request, the files and the module and, when it is told to, the word to run. It ends when the worker or the conversation does.
 func (c *conversation) speak(run, quit <-chan struct{}) {
-	if writeFrame(c.process.in, frameRequest, c.body) != nil || writeFrame(c.process.in, frameModule, c.job.Wasm) != nil {
+	if c.loaded {
+		<-c.process.prepared // the module is written, or cannot be
+	}
+	if writeFrame(c.process.in, frameRequest, c.body) != nil || sendFiles(c.process.in, c.files) != nil ||
+		!c.loaded && writeFrame(c.process.in, frameModule, c.job.Wasm) != nil {
 		return
 	}
 	select {

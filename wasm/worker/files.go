@@ -64,7 +64,7 @@ func osFile(r io.ReaderAt) *os.File {
 	return nil
 }
 
-// input rebuilds the sandbox's input in the worker, where the files are descriptors firstFile and up.
+// input rebuilds the sandbox's input in the worker, which has received the files.
 func (q request) input(files []*os.File) (sandbox.Input, error) {
 	in := sandbox.Input{Attrs: q.Attrs, Params: map[string]float64{}}
 	for name, value := range q.Params {

@@ -14,7 +14,7 @@ func FuzzFrames(f *testing.F) {
 		Status: sandbox.Trap, Metrics: []sandbox.Metric{{Target: -1, Peer: -1, Name: "a"}},
 		Grids:    []sandbox.Grid{{Target: -1, Peer: -1, Name: "g", Rows: 1, Cols: 2, Values: []float64{1, 2}}},
 		Findings: []sandbox.Finding{{Target: -1, Code: "CODE", Message: "m"}}, Log: "log",
-	})
+	}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -32,18 +32,18 @@ func FuzzFrames(f *testing.F) {
 		if err != nil || kind != frameResult {
 			return
 		}
-		result, err := decodeAnswer(body, job, true)
+		result, _, err := decodeAnswer(body, job, true)
 		if err != nil {
 			return
 		}
 		if len(result.Metrics) > 2 || len(result.Grids) > 2 || len(result.Findings) > 2 {
 			t.Errorf("beyond the limits: %+v", result)
 		}
-		again, err := encodeAnswer(result)
+		again, err := encodeAnswer(result, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeAnswer(again, job, true); err != nil {
+		if _, _, err := decodeAnswer(again, job, true); err != nil {
 			t.Errorf("%+v does not survive: %v", result, err)
 		}
 	})

@@ -55,6 +55,8 @@ func TestLyingWorkers(t *testing.T) {
 		{"guest error 0", frame(frameResult, `{"status":"guest_error",`+usage+`}`), sandbox.WorkerDied, "code 0"},
 		{"negative usage", frame(frameResult, `{"status":"trap","usage":{"Wall":-1,"CPU":1,"Compile":1,"PeakBytes":1,"HostCalls":1}}`),
 			sandbox.WorkerDied, "usage"},
+		{"trace nobody asked for", frame(frameResult, `{"status":"trap","calls":{"stats":{"count":1,"ns":1}},`+usage+`}`),
+			sandbox.WorkerDied, "nobody asked"},
 		{"metric of no target", frame(frameResult, `{"status":"trap","metrics":[{"t":0,"p":-1,"n":"a","v":0}],`+usage+`}`), sandbox.WorkerDied,
 			"target 0"},
 		{"metric's name", frame(frameResult, `{"status":"trap","metrics":[{"t":-1,"p":-1,"n":"A B","v":0}],`+usage+`}`), sandbox.WorkerDied,
@@ -107,12 +109,40 @@ func TestResultGivesEverythingOnce(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.result.Status = sandbox.OK
-			body, err := encodeAnswer(c.result)
+			body, err := encodeAnswer(c.result, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := decodeAnswer(body, j, true); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			if _, _, err := decodeAnswer(body, j, true); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v, want an error with %q", err, c.says)
+			}
+		})
+	}
+}
+
+// TestTraceIsHeldToTheABI reads what a captured worker may say of its host calls.
+func TestTraceIsHeldToTheABI(t *testing.T) {
+	j := job(wasmtest.Quiet(), abi.Limits{})
+	j.Trace = sandbox.Trace{}
+	for _, c := range []struct {
+		name  string
+		calls sandbox.Trace
+		says  string
+	}{
+		{"none", nil, ""},
+		{"one", sandbox.Trace{"stats": {Count: 1, NS: 2}}, ""},
+		{"no function", sandbox.Trace{"stat": {Count: 1, NS: 2}}, `"stat"`},
+		{"negative count", sandbox.Trace{"stats": {Count: -1, NS: 2}}, "-1"},
+		{"negative time", sandbox.Trace{"stats": {Count: 1, NS: -2}}, "-2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			body, err := encodeAnswer(sandbox.Result{Status: sandbox.OK}, c.calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, calls, err := decodeAnswer(body, j, true)
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) || err == nil && len(calls) != len(c.calls) {
+				t.Errorf("%v, %v, want an error with %q", calls, err, c.says)
 			}
 		})
 	}
@@ -130,19 +160,5 @@ func TestModuleMustHaveItsDigest(t *testing.T) {
 	j.SHA256[0]++
 	if result, _ := new(Runner).Run(context.Background(), j); result.Status != sandbox.Invalid {
 		t.Errorf("%+v", result)
-	}
-}
-
-// TestMemoryOutsideTheGuestIsBounded grows what no limit of WebAssembly counts, until the limit on the process ends it.
-func TestMemoryOutsideTheGuestIsBounded(t *testing.T) {
-	if raceDetector || runtime.GOOS != "linux" {
-		t.Skip("no limit on the address space in this build")
-	}
-	if testing.Short() {
-		t.Skip("fills 3 GiB")
-	}
-	result, _ := new(Runner).Run(context.Background(), job(wasmtest.GrowingTable(), abi.Limits{RunMillis: 100_000}))
-	if result.Status != sandbox.Memory {
-		t.Errorf("%s %q", result.Status, result.Error)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-	"time"
 )
 
 // self is this binary.
@@ -15,8 +14,17 @@ func self() (string, error) { return os.Executable() }
 // attributes are the system's own.
 func attributes() *syscall.SysProcAttr { return nil }
 
-// awaitExit gives a process time to end.
-func awaitExit(_ int, patience time.Duration) { time.Sleep(min(patience, 50*time.Millisecond)) }
+// awaitExit leaves the waiting to whoever reaps.
+func awaitExit(int) {}
 
 // killGroup kills the worker.
 func killGroup(cmd *exec.Cmd) { _ = cmd.Process.Kill() }
+
+// residentPeak is not known here.
+func residentPeak(int) int64 { return 0 }
+
+// residentOf is not known here.
+func residentOf(*os.ProcessState) int64 { return 0 }
+
+// processorTime is known when the process is reaped.
+func processorTime(int) int64 { return 0 }

@@ -17,14 +17,19 @@ import (
 // Parent and worker speak in frames: one byte of kind, four bytes of length (little-endian), and that many bytes.
 //
 //	parent                     worker
-//	request, wasm  ────────▶
+//	prepare, wasm  ────────▶            (or not; then no wasm follows the request)
+//	request        ────────▶
+//	descriptors    ◀───────▶            (64 at a time with one byte, answered by one)
+//	wasm           ────────▶
 //	               ◀────────  confined  (before the module is looked at)
 //	               ◀────────  compiled  (confined again: no file can be written any more)
 //	run            ────────▶            (the parent has put the compiled code in its cache)
 //	               ◀────────  result
 //
-// A result may come instead of any of the worker's frames. The worker is not trusted after it has read the module.
+// A result may come instead of any of the worker's frames, and after it the worker waits to be ended. The worker is not trusted after it
+// has read the module.
 const (
+	framePrepare  = 'p'
 	frameRequest  = 'q'
 	frameModule   = 'm'
 	frameConfined = 'f'
@@ -92,7 +97,7 @@ func floatsOf(b []byte) []float64 {
 	return out
 }
 
-// request is a job without the module's bytes. Files are descriptors 3, 4, … of the worker, by index.
+// request is a job without the module's bytes. Files are the descriptors that follow it, by index.
 type request struct {
 	Manifest abi.Manifest      `json:"manifest"`
 	Granted  []abi.Capability  `json:"granted"`
@@ -106,6 +111,13 @@ type request struct {
 	CacheDir string            `json:"cache_dir"` // empty: none
 	Cold     bool              `json:"cold"`      // the cache directory is empty and may be written until the module is compiled
 	Threads  int               `json:"threads"`
+	Trace    bool              `json:"trace,omitzero"` // say what the host calls cost
+}
+
+// preparation is what a spare may do before it has a request.
+type preparation struct {
+	Limits   abi.Limits `json:"limits"`
+	CacheDir string     `json:"cache_dir"`
 }
 
 type target struct {
@@ -157,6 +169,7 @@ type answer struct {
 	Findings []finding      `json:"findings,omitzero"`
 	Log      string         `json:"log,omitzero"`
 	Usage    sandbox.Usage  `json:"usage"`
+	Calls    sandbox.Trace  `json:"calls,omitzero"` // where the request asked for a trace
 }
 
 type metric struct {
@@ -185,8 +198,8 @@ type finding struct {
 	Limit    bits         `json:"l"`
 }
 
-func encodeAnswer(r sandbox.Result) ([]byte, error) {
-	a := answer{Status: r.Status, Code: r.Code, Error: r.Error, Log: r.Log, Usage: r.Usage}
+func encodeAnswer(r sandbox.Result, calls sandbox.Trace) ([]byte, error) {
+	a := answer{Status: r.Status, Code: r.Code, Error: r.Error, Log: r.Log, Usage: r.Usage, Calls: calls}
 	for _, m := range r.Metrics {
 		a.Metrics = append(a.Metrics, metric{m.Target, m.Peer, m.Name, bitsOf(m.Value)})
 	}

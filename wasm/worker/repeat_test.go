@@ -136,7 +136,7 @@ func TestSameInputGivesTheSameBytes(t *testing.T) {
 					}
 				}
 				result.Usage = sandbox.Usage{}
-				got, err := encodeAnswer(result)
+				got, err := encodeAnswer(result, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

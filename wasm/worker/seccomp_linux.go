@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,16 @@ var computing = []uint32{
 	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGACTION, unix.SYS_RT_SIGPROCMASK, unix.SYS_SIGALTSTACK, unix.SYS_RESTART_SYSCALL,
 	unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CTL, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_SET_ROBUST_LIST, unix.SYS_RSEQ,
 	unix.SYS_EXIT, unix.SYS_EXIT_GROUP,
+}
+
+// preparing are those it issues beside while it waits for its job, compiles a module and confines itself further. They open files, which
+// landlock bounds, and change the process itself.
+var preparing = []uint32{
+	unix.SYS_OPENAT, unix.SYS_NEWFSTATAT, unix.SYS_READLINKAT, unix.SYS_FCNTL, unix.SYS_GETDENTS64, unix.SYS_MKDIRAT, unix.SYS_UNLINKAT,
+	unix.SYS_RENAMEAT, unix.SYS_FSYNC, unix.SYS_FTRUNCATE, unix.SYS_RECVMSG,
+	unix.SYS_GETUID, unix.SYS_GETEUID, unix.SYS_GETGID, unix.SYS_GETEGID,
+	unix.SYS_PRCTL, unix.SYS_SECCOMP,
+	unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_LANDLOCK_ADD_RULE, unix.SYS_LANDLOCK_RESTRICT_SELF,
 }
 
 // Offsets in struct seccomp_data, and what a filter returns.
@@ -37,9 +48,9 @@ const (
 // architectures are what seccomp calls the machines Tenon is built for.
 var architectures = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}
 
-// restrictSystemCalls leaves the process the system calls in computing, threads of its own, and signals to them. Everything else fails
-// with EPERM, on all threads and for good.
-func restrictSystemCalls() error {
+// restrictSystemCalls leaves the process the system calls in computing and beside, threads of its own, and signals to them. Everything else
+// fails with EPERM, on all threads and for good.
+func restrictSystemCalls(beside []uint32) error {
 	arch, known := architectures[runtime.GOARCH]
 	if !known {
 		return fmt.Errorf("seccomp: no filter for %s", runtime.GOARCH)
@@ -50,7 +61,7 @@ func restrictSystemCalls() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
-	filter := systemCallFilter(arch, uint32(unix.Getpid()))
+	filter := systemCallFilter(arch, uint32(unix.Getpid()), beside)
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, setFilter, syncThreads, uintptr(unsafe.Pointer(&program)))
 	switch {
@@ -63,7 +74,7 @@ func restrictSystemCalls() error {
 }
 
 // systemCallFilter writes the filter. Each test is two instructions, compare and return, so that no jump is longer than one.
-func systemCallFilter(arch, pid uint32) []unix.SockFilter {
+func systemCallFilter(arch, pid uint32, beside []uint32) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
@@ -78,7 +89,7 @@ func systemCallFilter(arch, pid uint32) []unix.SockFilter {
 	}
 	const refuse = returnErrno | uint32(unix.EPERM)
 	filter := []unix.SockFilter{load(dataArch), equal(arch, 1, 0), give(returnKill), load(dataNumber)}
-	for _, call := range computing {
+	for _, call := range slices.Concat(computing, beside) {
 		filter = append(filter, equal(call, 0, 1), give(returnAllow))
 	}
 	return append(filter,
@@ -86,6 +97,8 @@ func systemCallFilter(arch, pid uint32) []unix.SockFilter {
 		equal(unix.SYS_CLONE3, 0, 1), give(returnErrno|uint32(unix.ENOSYS)),
 		// clone makes threads, not processes.
 		equal(unix.SYS_CLONE, 0, 4), load(dataArgument), anyBit(unix.CLONE_THREAD, 0, 1), give(returnAllow), give(refuse),
+		// Limits are those of this process: the user's other processes could be ended by theirs.
+		equal(unix.SYS_PRLIMIT64, 0, 4), load(dataArgument), equal(0, 0, 1), give(returnAllow), give(refuse),
 		// Signals go to threads of this process.
 		equal(unix.SYS_TGKILL, 0, 3), load(dataArgument), equal(pid, 0, 1), give(returnAllow),
 		give(refuse),

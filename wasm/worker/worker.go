@@ -32,13 +32,31 @@ const (
 type Runner struct {
 	Executable string // what to execute, which must call Main when Invoked; empty means this binary
 	CacheDir   string // absolute; compiled modules, see CheckCache; empty means that every run compiles
+	CacheBytes int64  // that the cache may hold, the longest unused go first; 0 means 1 GiB
 	Parallel   int    // workers at once, more wait; 0 means the number of CPUs
+	Memory     int64  // bytes that runs at the same time may need by their limits, more wait; 0 means half of what the machine allows
 	Threads    int    // that a worker computes with; 0 means 2
 
+	// Spares are workers that are started ahead of their jobs, which then begin sooner; 0 keeps none. The first has read nothing, each other
+	// one has loaded a module that ran often from the cache. A spare nobody has a job for within 30 s is ended; all of them are by Close, and
+	// by the kernel when this process ends.
+	Spares int
+
 	once      sync.Once
-	slots     chan struct{}
+	queue     admission
 	compiling compiling
+	spares    spares
 }
+
+// Close ends the spares, and waits until they are gone. Runs that are under way go on, and later ones start their own workers. A Runner
+// without spares need not be closed.
+func (r *Runner) Close() error {
+	r.spares.close()
+	return nil
+}
+
+// Warm starts a spare now, before the first job, and returns at once.
+func (r *Runner) Warm() { r.spares.fill(r, nil, nil) }
 
 // Job is one run of one module on one input. Every Source's Reader must be an *os.File, or have a method Os() *os.File; the file is read
 // by the worker at absolute offsets and stays the caller's.
@@ -49,11 +67,11 @@ type Job struct {
 	Granted  []abi.Capability
 	Limits   abi.Limits
 	Input    sandbox.Input
+	Trace    sandbox.Trace // filled with what the host calls cost; nil where nobody asks
 }
 
-// Run runs a job in a fresh process and always gives a result: within the limits' compile and run time and a few seconds to start and
-// reap a process, counted from when one of the Parallel slots is free. It also says how the worker was confined, Full or Partial. When ctx
-// ends, the worker is killed and the status is WorkerDied.
+// Run runs a job in a process of its own and always gives a result: within the limits' compile and run time, counted from when the job is
+// let in. It also says how the worker was confined, Full or Partial. When ctx ends, the worker is killed and the status is WorkerDied.
 func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 	if sum := sha256.Sum256(job.Wasm); sum != job.SHA256 {
 		return sandbox.Result{Status: sandbox.Invalid, Error: fmt.Sprintf("the module's SHA-256 is %x, not %x", sum, job.SHA256)}, Full
@@ -69,101 +87,135 @@ func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 	if req.Threads = r.Threads; req.Threads == 0 {
 		req.Threads = 2
 	}
-	release, err := r.slot(ctx)
+	release, err := r.admit(ctx, job.Limits)
 	if err != nil {
 		return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
 	}
-	defer release()
+	var last *process
+	defer func() { afterwards(last, release) }()
 
-	published := func() {}
-	cached := r.CacheDir != "" && CheckCache(r.CacheDir) == nil
-	if cached {
-		dir, ok := warm(r.CacheDir, job.SHA256)
-		if !ok {
-			if published, err = r.compiling.acquire(ctx, job.SHA256); err != nil {
-				return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
-			}
-			defer published()
-			dir, ok = warm(r.CacheDir, job.SHA256) // whoever compiled it meanwhile
-		}
-		if ok {
-			published()
-			req.CacheDir = dir
-			result, confinement, broken := r.attempt(ctx, job, req, files, published)
-			if !broken {
-				return result, confinement
-			}
-			_ = os.RemoveAll(dir)
-		}
-		if temp, err := os.MkdirTemp(r.CacheDir, tempName); err == nil {
-			defer os.RemoveAll(temp)
-			req.CacheDir, req.Cold = temp, true
-		} else {
-			req.CacheDir = ""
-		}
+	attempt := func(published func()) outcome {
+		o := r.attempt(ctx, job, req, files, published)
+		last = o.process
+		return o
 	}
-	result, confinement, _ := r.attempt(ctx, job, req, files, published)
-	return result, confinement
+	published := func() {}
+	if r.CacheDir == "" || CheckCache(r.CacheDir) != nil {
+		o := attempt(published)
+		return o.result, o.confinement
+	}
+	entry, ok := warm(r.CacheDir, job.SHA256)
+	if !ok {
+		if published, err = r.compiling.acquire(ctx, job.SHA256); err != nil {
+			return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
+		}
+		defer published()
+		entry, ok = warm(r.CacheDir, job.SHA256) // whoever compiled it meanwhile
+	}
+	if ok {
+		published()
+		req.CacheDir = entry.dir
+		o := attempt(published)
+		entry.release()
+		if !o.broken {
+			return o.result, o.confinement
+		}
+		_ = os.RemoveAll(entry.dir)
+	}
+	req.CacheDir = ""
+	if temp, err := os.MkdirTemp(r.CacheDir, tempName); err == nil {
+		defer func() { afterwards(last, func() { _ = os.RemoveAll(temp) }) }()
+		req.CacheDir, req.Cold = temp, true
+	}
+	o := attempt(published)
+	if o.broken { // the disk is full, say: what cannot be kept can still be run
+		req.CacheDir, req.Cold = "", false
+		o = attempt(published)
+	}
+	return o.result, o.confinement
 }
 
-// slot waits for one of the Parallel slots.
-func (r *Runner) slot(ctx context.Context) (release func(), err error) {
+// admit waits until there is a slot and memory for a run.
+func (r *Runner) admit(ctx context.Context, limits abi.Limits) (release func(), err error) {
 	r.once.Do(func() {
-		n := r.Parallel
-		if n <= 0 {
-			n = runtime.NumCPU()
+		r.queue.slots, r.queue.budget = r.Parallel, r.Memory
+		if r.Parallel <= 0 {
+			r.queue.slots = runtime.NumCPU()
 		}
-		r.slots = make(chan struct{}, n)
+		if r.Memory <= 0 {
+			r.queue.budget = halfOfMemory()
+		}
+		r.queue.budget -= min(r.queue.budget/4, spareBytes*int64(max(0, r.Spares)))
 	})
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	return r.queue.acquire(ctx, footprint(limits))
+}
+
+// afterwards calls do when the process is gone: now, if it is, and without keeping the caller waiting if it is not.
+func afterwards(p *process, do func()) {
+	if p == nil {
+		do()
+		return
 	}
 	select {
-	case r.slots <- struct{}{}:
-		return func() { <-r.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-p.gone:
+		do()
+	default:
+		go func() {
+			<-p.gone
+			do()
+		}()
 	}
 }
 
-// attempt runs one worker from start to end. published is called once what a cold worker compiled is in the cache. broken is true when the
-// module could not be loaded from a warm cache, where it had compiled before.
-func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File, published func()) (result sandbox.Result,
-	confinement string, broken bool) {
-	// The kernel kills the worker when the thread that started it ends (Pdeathsig), and a thread ends with a goroutine that stayed locked to
-	// it. Nobody else can be locked to this one while we are.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+// outcome is what came of one worker.
+type outcome struct {
+	result      sandbox.Result
+	confinement string
+	deadline    time.Time // of what it did last
+	broken      bool      // it failed to compile, and the cache may be to blame: the module could not be loaded, or not be written
+	process     *process  // nil where none was started
+}
 
+// attempt runs one worker from start to end. published is called once what a cold worker compiled is in the cache.
+func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.File, published func()) outcome {
 	body, err := json.Marshal(req, json.Deterministic(true))
 	if err != nil || len(body) > maxRequest {
 		text := fmt.Sprintf("the worker was not started: its request of %d bytes cannot be sent: %v", len(body), err)
-		return sandbox.Result{Status: sandbox.WorkerDied, Error: text}, Partial, false
+		return outcome{result: sandbox.Result{Status: sandbox.WorkerDied, Error: text}, confinement: Partial}
 	}
-	p, err := start(r.Executable, files)
-	if err != nil {
-		return sandbox.Result{Status: sandbox.WorkerDied, Error: "the worker did not start: " + err.Error()}, Partial, false
+	wanted := load{job.SHA256, job.Limits.WithDefaults()}
+	p, loaded := r.spares.take(wanted, len(files))
+	spare := p != nil
+	if req.CacheDir != "" && !req.Cold {
+		r.spares.fill(r, &wanted, job.Wasm)
+	} else {
+		r.Warm()
 	}
-	c := conversation{runner: r, job: job, request: req, published: published, body: body, process: p, limits: job.Limits.WithDefaults()}
-	result = c.hold(ctx)
-	last := p.end(c.hungUp)
-	result.Usage.CPU = last.cpu
-	if c.hungUp {
-		result = diedResult(result, last)
+	for {
+		if p == nil {
+			if p, err = start(r.Executable); err != nil {
+				text := "the worker did not start: " + err.Error()
+				return outcome{result: sandbox.Result{Status: sandbox.WorkerDied, Error: text}, confinement: Partial}
+			}
+		}
+		c := conversation{runner: r, job: job, request: req, files: files, published: published, body: body, process: p, loaded: loaded,
+			limits: wanted.limits}
+		result := c.hold(ctx)
+		if c.hungUp && spare && !c.confined { // it ended while it waited, and has not seen the module
+			p.discard()
+			c.speaking.Wait()
+			p, spare, loaded = nil, false, false
+			continue
+		}
+		return c.conclude(ctx, result)
 	}
-	// A module that is refused before it is compiled says nothing about the cache.
-	broken = req.CacheDir != "" && !req.Cold && !c.compiled && !c.stopped && result.Usage.Compile > 0
-	confinement = Partial
-	if c.confined && !c.partial {
-		confinement = Full
-	}
-	return result, confinement, broken
 }
 
 // describe writes a job down for the worker and lists the files it needs, each once.
 func describe(job Job) (request, []*os.File, error) {
 	req := request{
 		Manifest: job.Manifest, Granted: job.Granted, Limits: job.Limits, Attrs: job.Input.Attrs, Params: map[string]bits{},
+		Trace: job.Trace != nil,
 	}
 	for name, value := range job.Input.Params {
 		req.Params[name] = bitsOf(value)

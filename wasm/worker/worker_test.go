@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,11 @@ func TestMain(m *testing.M) {
 	if Invoked() {
 		Main()
 	}
-	if os.Args[0] == probeName {
+	switch os.Args[0] {
+	case probeName:
 		probe()
+	case parentName:
+		beParent()
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -170,6 +174,36 @@ func TestFilesTravelToTheWorker(t *testing.T) {
 	result, _ := new(Runner).Run(context.Background(), j)
 	if result.Status != sandbox.OK || len(result.Metrics) != 1 || result.Metrics[0].Value != 9 {
 		t.Fatalf("%+v", result)
+	}
+	if result.Usage.ResidentBytes < 1<<20 && runtime.GOOS == "linux" {
+		t.Errorf("a process with %d bytes", result.Usage.ResidentBytes)
+	}
+	// More files than travel at once, and what the calls cost.
+	many := j
+	many.Trace = sandbox.Trace{}
+	for range 2*batch + 5 {
+		other, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		p := sandbox.Target{Name: "w", A: ref(2, 4, 16), B: ref(4, 2, 48), Rank: 2, In: 4, Out: 4}
+		p.A.Reader = other
+		many.Input.Peers = append(many.Input.Peers, sandbox.Peer{Targets: []*sandbox.Target{&p}})
+	}
+	again, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	many.Input.Targets = append([]sandbox.Target{}, j.Input.Targets...)
+	many.Input.Targets[0].A.Reader = again
+	result, _ = new(Runner).Run(context.Background(), many)
+	if result.Status != sandbox.OK || len(result.Metrics) != 1 || result.Metrics[0].Value != 9 {
+		t.Fatalf("%+v", result)
+	}
+	if got := many.Trace["tensor_read_f64"].Count; got != 1 || len(many.Trace) != 3 {
+		t.Errorf("traced %v", many.Trace)
 	}
 	j.Input.Targets[0].B.Reader = strings.NewReader("")
 	if result, _ = new(Runner).Run(context.Background(), j); result.Status != sandbox.WorkerDied ||

@@ -110,9 +110,22 @@ func Measuring(n int32) Module {
 	return m
 }
 
-// GrowingTable grows its table by 2^25 entries at a time until it is refused, which the limit on linear memory does not count.
+// GrowingTable grows its table by 2^25 entries at a time until it is refused, which the limit on linear memory does not count. Without a
+// maximum of the table it is refused before it runs.
 func GrowingTable() Module {
 	m := Guest(nil, Code(Loop(), []byte{0xd0, 0x70}, Const(1<<25), []byte{0xfc, 15, 0}, Const(0), I32LtS, I32Eqz, BrIf(0), End, Const(0))...)
 	m.Table = 1
+	return m
+}
+
+// Copying has functions of n bulk copies each, of which the compiler makes a hundred times as much.
+func Copying(n, functions int) Module {
+	m := Quiet()
+	for range functions {
+		m.Functions = append(m.Functions, Function{
+			Params: []byte{I32},
+			Code:   Repeat(n, Get(0), Get(0), Get(0), []byte{0xfc, 10, 0, 0}),
+		})
+	}
 	return m
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package worker
+
+// tryCalls has nothing to try outside Linux.
+func tryCalls(string) {}
