@@ -55,6 +55,13 @@ func (h *Host) newLaboratory(b *base.Base) (*laboratory, error) {
 		}
 		supervisor = started
 		client, err := supervisor.Client(ctx)
+		var described *backendpb.DescribeResponse
+		if err == nil {
+			described, err = h.describe(ctx, client)
+		}
+		if err == nil {
+			err = h.generates(described, b)
+		}
 		if err == nil {
 			err = restore(ctx, client) // a first process has nothing to be restored to
 		}

@@ -3,7 +3,11 @@ package host
 import (
 	"context"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/tenon-ml/tenon/host/backend"
+	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -65,6 +69,16 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 	if err != nil {
 		return nil, checked.Report, err
 	}
+	described, err := h.describe(ctx, client)
+	if err == nil {
+		err = h.merges(described, checked.Plan)
+	}
+	if err != nil {
+		return nil, checked.Report, err
+	}
 	receipt, err := checked.Plan.Write(ctx, client, merge.Output{Dir: r.Out, Gate: decision, ShardBytes: r.ShardBytes, Progress: r.Progress})
+	if status.Code(err) == codes.Unimplemented {
+		err = fault.New(fault.UsageFlag, "backend %q does not merge into files", h.backend.Name).Wrap(err).Fix("use --backend cpu")
+	}
 	return receipt, checked.Report, err
 }

@@ -90,7 +90,10 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	}
 	client, err := s.supervisor.Client(ctx)
 	if err == nil {
-		s.described, err = client.Describe(ctx, &backendpb.DescribeRequest{})
+		s.described, err = s.host.describe(ctx, client)
+	}
+	if err == nil {
+		err = s.host.generates(s.described, s.base)
 	}
 	if err == nil {
 		err = s.restore(ctx, client)

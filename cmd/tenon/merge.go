@@ -17,7 +17,8 @@ import (
 
 func (c *command) merge() *cobra.Command {
 	var request host.MergeRequest
-	var backendName, dtype, failOn, shardSize string
+	var chosen backendChoice
+	var dtype, failOn, shardSize string
 	var noCheck bool
 	cmd := &cobra.Command{
 		Use:   "merge ADAPTER[@SCALE] --base MODEL --out DIR",
@@ -35,7 +36,7 @@ SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it, and
 is what the gate judges.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := errors.Join(need("base", request.Base), need("out", request.Out), oneOf("backend", backendName, "cpu"),
+			err := errors.Join(need("base", request.Base), need("out", request.Out),
 				oneOf("dtype", dtype, "keep"), oneOf("fail-on", failOn, "warn", "deny"), overrideReason(noCheck, request.Override))
 			if err != nil {
 				return err
@@ -49,6 +50,9 @@ is what the gate judges.`,
 				}
 			}
 			h, err := c.host()
+			if err == nil {
+				h, err = chosen.use(h)
+			}
 			if err != nil {
 				return err
 			}
@@ -73,7 +77,7 @@ is what the gate judges.`,
 	flags.StringVar(&request.Out, "out", "", "`DIR` to write; must not exist")
 	c.evidenceFlags(flags)
 	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
-	flags.StringVar(&backendName, "backend", "cpu", "what computes: cpu")
+	chosen.flags(flags)
 	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")
 	flags.StringVar(&shardSize, "shard-size", "", "cut into files of at most `SIZE`, such as 5GB (default: as the base)")
 	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")

@@ -44,6 +44,7 @@ func (c *command) serve() *cobra.Command {
 	flags.StringArrayVar(&o.adapters, "adapter", nil, "adapter to gate and load at start, as `NAME=REF`; repeat for several")
 	c.evidenceFlags(flags)
 	flags.StringVar(&o.listen, "listen", defaultListen, "`HOST:PORT` to listen on; loopback only, since there is no authentication")
+	o.backend.flags(flags)
 	flags.StringVar(&o.try, "try", "", "complete `PROMPT` with the base and with each adapter, and print both")
 	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving")
 	return cmd
@@ -52,6 +53,7 @@ func (c *command) serve() *cobra.Command {
 type serveOptions struct {
 	base, name, listen, try string
 	adapters                []string
+	backend                 backendChoice
 	once                    bool
 }
 
@@ -80,6 +82,9 @@ func onceNeedsTry(o serveOptions) error {
 
 func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	h, err := c.host()
+	if err == nil {
+		h, err = o.backend.use(h)
+	}
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,15 @@ import (
 // ErrSwapped is returned when an executable's bytes are not those that were first started.
 var ErrSwapped = errors.New("the executable has changed since it was first started")
 
-// executable is a file whose digest is fixed the first time it is opened. go-plugin's SecureConfig is not used: it works once,
-// reads the file a second time, and leaves a moment between check and exec in which the path can be given to another file.
+// ErrPinned is returned when an executable's bytes are not those it is pinned to.
+var ErrPinned = errors.New("the executable is not the one it is pinned to")
+
+// executable is a file whose digest is fixed, by whoever pinned it or the first time it is opened. go-plugin's SecureConfig is not used: it works
+// once, reads the file a second time, and leaves a moment between check and exec in which the path can be given to another file.
 type executable struct {
 	path   string
 	digest []byte
+	pinned bool
 }
 
 // image is an executable that was checked. Its path names the very file that was hashed, until close.
@@ -62,11 +66,19 @@ func (e *executable) open() (_ *image, err error) {
 	if e.digest == nil {
 		e.digest = digest
 	}
+	if !bytes.Equal(digest, e.digest) && e.pinned {
+		return nil, fmt.Errorf("%q: %w: its SHA-256 is %x, wanted is %x", e.path, ErrPinned, digest, e.digest)
+	}
 	if !bytes.Equal(digest, e.digest) {
 		return nil, fmt.Errorf("%q: %w: its SHA-256 was %x and is %x", e.path, ErrSwapped, e.digest, digest)
 	}
+	elf := string(head) == "\x7fELF"
+	if e.pinned && !elf && runtime.GOOS == "linux" {
+		return nil, fmt.Errorf("%q is a script, and a digest of it would say nothing of the interpreter and the libraries that run it: "+
+			"pin an executable, or do not pin", e.path)
+	}
 	path := e.path
-	if runtime.GOOS == "linux" && string(head) == "\x7fELF" {
+	if runtime.GOOS == "linux" && elf {
 		// A script could not be run this way: its interpreter would look for a descriptor that was closed.
 		path = fmt.Sprintf("/proc/self/fd/%d", file.Fd())
 	}

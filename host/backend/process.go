@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -43,10 +44,16 @@ func (s *Supervisor) launch(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, fault.New(fault.BackendDown, "backend %q cannot be started", s.spec.Name).Wrap(err)
 	}
+	s.options.Log.Debug("backend starts", "backend", s.spec.Name, "path", s.spec.Command[0], "sha256", hex.EncodeToString(s.executable.digest))
 	defer image.close()
 	sockets, err := newSocketDir()
 	if err != nil {
 		return nil, fault.New(fault.BackendDown, "backend %q has no place for its socket", s.spec.Name).Wrap(err)
+	}
+	identity, err := backend.NewIdentity()
+	if err != nil {
+		sockets.remove()
+		return nil, fault.New(fault.BackendDown, "there is no key to speak to backend %q with", s.spec.Name).Wrap(err)
 	}
 	p := &process{output: newOutput(s.options.Log, s.spec.Name), sockets: sockets, ended: make(chan struct{})}
 	p.runner = newProcessRunner(s.spec, image.path)
@@ -54,7 +61,7 @@ func (s *Supervisor) launch(ctx context.Context) (*process, error) {
 		HandshakeConfig:  backend.Handshake,
 		Plugins:          plugin.PluginSet{backend.PluginName: &backend.Plugin{}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        identity.TLS(),
 		SkipHostEnv:      true,
 		StartTimeout:     s.options.StartTimeout,
 		Logger:           p.output.logger(),
@@ -62,9 +69,9 @@ func (s *Supervisor) launch(ctx context.Context) (*process, error) {
 		Stderr:           p.output,
 		SyncStdout:       p.output,
 		SyncStderr:       p.output,
-		GRPCDialOptions:  append(backend.DialOptions(), statusOptions()...),
+		GRPCDialOptions:  append(backend.DialOptions(), statusOptions(s.spec)...),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			p.runner.cmd.Env = append(p.runner.cmd.Env, cmd.Env...)
+			p.runner.cmd.Env = append(append(p.runner.cmd.Env, cmd.Env...), identity.Env())
 			return p.runner, nil
 		},
 	})

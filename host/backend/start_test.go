@@ -2,11 +2,13 @@ package backend
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,4 +118,43 @@ func running(pid int) bool {
 	}
 	_, after, _ := strings.Cut(string(stat), ") ")
 	return !strings.HasPrefix(after, "Z")
+}
+
+// TestPinnedExecutable: the pinned bytes run, others and scripts do not.
+func TestPinnedExecutable(t *testing.T) {
+	dir := t.TempDir()
+	binary, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Skipf("cannot read the test binary: %v", err)
+	}
+	put := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	script := []byte("#!/bin/sh\nexit 0\n")
+	whole, text := sha256.Sum256(binary), sha256.Sum256(script)
+	for _, c := range []struct {
+		name, path string
+		digest     []byte
+		want       string // of the message; "" starts
+	}{
+		{"the pinned bytes", put("right", binary), whole[:], ""},
+		{"one byte more", put("longer", append(slices.Clone(binary), 0)), whole[:], "is not the one it is pinned to"},
+		{"a script", put("script", script), text[:], "is a script"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			spec := self("good")
+			spec.Command, spec.SHA256 = []string{c.path}, c.digest
+			s, err := Start(t.Context(), spec, Options{})
+			if s != nil {
+				s.Stop(t.Context())
+			}
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("Start: %v, want %q", err, c.want)
+			}
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/exec"
 	"runtime"
 	"sync"
 	"time"
@@ -23,6 +24,29 @@ type Spec struct {
 	Command []string // path of the executable, and arguments
 	Argv0   string   // "" is the path
 	Env     []string // "KEY=value", on top of the few variables of the host's that every backend gets
+	SHA256  []byte   // the only bytes of the executable that are run; nil runs those that are there at the first start
+
+	// Patience is how long a staging or a merge may go on without a finished tensor before it is given up; 0 is 15 minutes. A health check does
+	// not notice a device that hangs in one call while the process goes on answering others.
+	Patience time.Duration
+}
+
+// usualPatience is time for the largest tensor of a large model, on a slow disk.
+const usualPatience = 15 * time.Minute
+
+func (s Spec) patience() time.Duration {
+	if s.Patience > 0 {
+		return s.Patience
+	}
+	return usualPatience
+}
+
+// ByHand is the backend's command as it is, without a host.
+func (s Spec) ByHand(ctx context.Context) *exec.Cmd {
+	prepared := newProcessRunner(s, s.Command[0]).cmd
+	cmd := exec.CommandContext(ctx, prepared.Path)
+	cmd.Args, cmd.Env = prepared.Args, prepared.Env
+	return cmd
 }
 
 // Embedded is the running executable as the CPU backend. On Linux it is started through /proc/self/exe, so that an upgrade that replaces the file
@@ -118,7 +142,7 @@ func Start(ctx context.Context, spec Spec, options Options) (*Supervisor, error)
 		return nil, fault.New(fault.BackendDown, "backend %q has no command", spec.Name)
 	}
 	s := &Supervisor{
-		spec: spec, options: options.withDefaults(), executable: &executable{path: spec.Command[0]},
+		spec: spec, options: options.withDefaults(), executable: &executable{path: spec.Command[0], digest: spec.SHA256, pinned: spec.SHA256 != nil},
 		done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))

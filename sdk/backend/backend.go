@@ -5,8 +5,28 @@
 //
 //	func main() { backend.Serve(mydevice.New()) }
 //
-// and backendtest.Test is the conformance kit it must pass. The host starts the process, speaks gRPC to it over a private socket with
-// mutual TLS, watches it, and kills and restarts it when it dies or stops answering; whatever it then needs to know it is told again.
+// and package conformance is the suite it must pass, which backendtest runs from a Go test and tenon backend test from the command line. The host
+// starts the process, speaks gRPC to it over a private socket with mutual TLS, watches it, and kills and restarts it when it dies or stops
+// answering; whatever it then needs to know it is told again.
+//
+// # Levels
+//
+// A backend does one, two or three things, each as a whole: Merging merges into files, Staging merges into memory, Generating generates text from
+// what is staged. At least one of the first two must be there. What is not is answered with Unimplemented, which embedding
+// backendpb.UnimplementedBackendServer does; Levels asks a backend which of them it does.
+//
+// # Without Go
+//
+// A backend in another language does what Serve does. It ends with a status other than 0, and says why, unless its environment has
+// TENON_BACKEND=tenon.backend.v1 and a 1 among the comma-separated PLUGIN_PROTOCOL_VERSIONS. It listens on a Unix socket in the directory
+// PLUGIN_UNIX_SOCKET_DIR, with a TLS certificate of its own for "localhost" and with PLUGIN_CLIENT_CERT (PEM) as the only client it lets in. Then
+// it prints one line on its standard output, where the certificate is DER in base64 without padding,
+//
+//	1|1|unix|/path/of/the/socket|grpc|CERTIFICATE
+//
+// and prints nothing more there; its standard error is logged. Beside Backend it serves grpc.health.v1.Health/Check for the service "plugin", and
+// plugin.GRPCController/Shutdown, with empty messages, upon which it ends. It also ends when its parent process changes: its host is gone.
+// examples/backend/python does all of this in a hundred lines.
 //
 // # Status codes
 //

@@ -114,8 +114,8 @@ type DescribeResponse struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // "cpu"
 	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Device        string                 `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`                               // for people
-	Dtypes        []string               `protobuf:"bytes,4,rep,name=dtypes,proto3" json:"dtypes,omitempty"`                               // of base tensors it merges: "BF16"
-	Architectures []string               `protobuf:"bytes,5,rep,name=architectures,proto3" json:"architectures,omitempty"`                 // it can generate with: "llama"
+	Dtypes        []string               `protobuf:"bytes,4,rep,name=dtypes,proto3" json:"dtypes,omitempty"`                               // of base tensors it merges, of BF16, F16 and F32; at least one. A patch of another is INVALID_ARGUMENT
+	Architectures []string               `protobuf:"bytes,5,rep,name=architectures,proto3" json:"architectures,omitempty"`                 // it can generate with: "llama". None: it is not of level generating
 	MemoryBytes   uint64                 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"` // of the device, 0 where unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -584,6 +584,8 @@ func (x *LoadBaseResponse) GetResidentBytes() uint64 {
 }
 
 // Patch is one merged weight: W' = round(f32(W) + delta), delta = sum over k of fma(f32(scale) * B[i,k], A[k,j]), k ascending from 0, in f32.
+// Each operation rounds to nearest, ties to even, and subnormal numbers are kept: f32(scale) * B[i,k] rounds once, fma once for product and sum
+// together, the addition of W once, and round once into W's dtype. Factors are F32, F16 or BF16, whatever W is.
 type Patch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tensor        string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"` // name in the base

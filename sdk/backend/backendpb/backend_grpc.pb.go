@@ -37,6 +37,19 @@ const (
 // BackendClient is the client API for Backend service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// A backend implements Describe and at least one of the first two of these levels:
+//
+//	merging     Merge
+//	staging     LoadBase, Stage, Verify, Activate, Release, Status
+//	generating  Generate, Compare; needs staging, and Describe names the architectures
+//
+// It implements a level as a whole or not at all. What it does not implement it answers with UNIMPLEMENTED, before it looks at the request, as
+// gRPC does by itself for a method that nobody has written: a host asks with empty requests which levels there are. An empty request to a method
+// that is implemented is refused, or answered, and changes nothing. Merging is what `tenon merge` needs, generating what `tenon serve` needs.
+//
+// The methods may be called at the same time. A backend may let those that compute take turns, but answers Status, Activate and Release at
+// once. A call that was canceled ends soon, and leaves no generation behind.
 type BackendClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// LoadBase makes a base resident. Loading the same digest again is a no-op. The backend checks each file's SHA-256 as it reads.
@@ -199,6 +212,19 @@ type Backend_MergeClient = grpc.ServerStreamingClient[MergeEvent]
 // BackendServer is the server API for Backend service.
 // All implementations must embed UnimplementedBackendServer
 // for forward compatibility.
+//
+// A backend implements Describe and at least one of the first two of these levels:
+//
+//	merging     Merge
+//	staging     LoadBase, Stage, Verify, Activate, Release, Status
+//	generating  Generate, Compare; needs staging, and Describe names the architectures
+//
+// It implements a level as a whole or not at all. What it does not implement it answers with UNIMPLEMENTED, before it looks at the request, as
+// gRPC does by itself for a method that nobody has written: a host asks with empty requests which levels there are. An empty request to a method
+// that is implemented is refused, or answered, and changes nothing. Merging is what `tenon merge` needs, generating what `tenon serve` needs.
+//
+// The methods may be called at the same time. A backend may let those that compute take turns, but answers Status, Activate and Release at
+// once. A call that was canceled ends soon, and leaves no generation behind.
 type BackendServer interface {
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// LoadBase makes a base resident. Loading the same digest again is a no-op. The backend checks each file's SHA-256 as it reads.

@@ -1,8 +1,7 @@
-package backendtest
+package conformance
 
 import (
 	"bytes"
-	"testing"
 
 	"google.golang.org/grpc/codes"
 
@@ -10,11 +9,11 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-func testActivate(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
+func testActivate(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
 	load(t, client, b)
-	one := newAdapter(t, b, "one", 6, target{"bf16", 2, tensor.F32, 1, false, 0.1})
-	two := newAdapter(t, b, "two", 7, target{"bf16", 2, tensor.F32, 1, false, 0.1})
+	one := newAdapter(t, b, "one", 6, target{"first", 2, tensor.F32, 1, false, 0.1})
+	two := newAdapter(t, b, "two", 7, target{"first", 2, tensor.F32, 1, false, 0.1})
 	stage(t, client, one.request())
 	stage(t, client, two.request())
 

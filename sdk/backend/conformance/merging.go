@@ -1,4 +1,4 @@
-package backendtest
+package conformance
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"testing"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -16,14 +15,14 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-func testLoad(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
+func testLoad(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
 	first, err := client.LoadBase(t.Context(), b.Request())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if first.ResidentBytes == 0 {
-		t.Error("a base of no bytes is resident")
+		t.Errorf("a base of no bytes is resident")
 	}
 	again, err := client.LoadBase(t.Context(), b.Request())
 	if err != nil || again.ResidentBytes != first.ResidentBytes {
@@ -38,8 +37,8 @@ func testLoad(t *testing.T, start Start) {
 	wantCode(t, "a second base", err, codes.FailedPrecondition)
 }
 
-func testLoadRefuses(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
+func testLoadRefuses(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
 	for _, c := range []struct {
 		name  string
 		spoil func(*backendpb.LoadBaseRequest)
@@ -62,7 +61,7 @@ func testLoadRefuses(t *testing.T, start Start) {
 		{"overlap", func(r *backendpb.LoadBaseRequest) { r.Tensors[2].Offset = r.Tensors[0].Offset + 4 }, codes.InvalidArgument},
 		{"no tensors", func(r *backendpb.LoadBaseRequest) { r.Tensors = nil }, codes.InvalidArgument},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name, func(t T) {
 			req := proto.CloneOf(b.Request())
 			c.spoil(req)
 			_, err := client.LoadBase(t.Context(), req)
@@ -75,9 +74,9 @@ func testLoadRefuses(t *testing.T, start Start) {
 	load(t, client, b) // and the right one still loads
 }
 
-func testStage(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
-	a := plainAdapter(t, b)
+func testStage(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
+	a := k.plainAdapter(t, b)
 	_, err := drain(client.Stage(t.Context(), a.request()))
 	wantCode(t, "Stage without a base", err, codes.FailedPrecondition)
 	load(t, client, b)
@@ -85,16 +84,7 @@ func testStage(t *testing.T, start Start) {
 	if len(events) != len(a.patches) {
 		t.Fatalf("%d events for %d patches", len(events), len(a.patches))
 	}
-	byName := map[string]*backendpb.MergeEvent{}
-	for _, e := range events {
-		byName[e.Tensor] = e
-	}
-	for _, p := range a.patches {
-		want, got := a.merged(p), byName[p.Tensor]
-		if sum := sha256.Sum256(want.bytes); got == nil || !bytes.Equal(got.Sha256, sum[:]) || got.Changed != want.changed || got.NonFinite != 0 {
-			t.Errorf("%s: %v, want digest %x and %d changed", p.Tensor, got, sum, want.changed)
-		}
-	}
+	checkEvents(t, client, a)
 	again := stage(t, client, a.request())
 	if !slices.EqualFunc(events, again, func(x, y *backendpb.MergeEvent) bool { return proto.Equal(x, y) }) {
 		t.Errorf("staging again answers %v, first %v", again, events)
@@ -105,8 +95,8 @@ func testStage(t *testing.T, start Start) {
 	}
 }
 
-func testStageRefuses(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
+func testStageRefuses(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
 	load(t, client, b)
 	for _, c := range []struct {
 		name  string
@@ -116,9 +106,13 @@ func testStageRefuses(t *testing.T, start Start) {
 		{"another base", func(r *backendpb.StageRequest) { r.Base = digest("elsewhere") }, codes.FailedPrecondition},
 		{"wrong digest of the factors", func(r *backendpb.StageRequest) { r.Files[0].Sha256[0] ^= 1 }, codes.DataLoss},
 		{"no patches", func(r *backendpb.StageRequest) { r.Patches = nil }, codes.InvalidArgument},
-		{"tensor not in the base", func(r *backendpb.StageRequest) { r.Patches[0].Tensor = "bf61" }, codes.InvalidArgument},
+		{"tensor not in the base", func(r *backendpb.StageRequest) { r.Patches[0].Tensor = "frist" }, codes.InvalidArgument},
 		{"tensor twice", func(r *backendpb.StageRequest) { r.Patches[1] = r.Patches[0] }, codes.InvalidArgument},
 		{"vector", func(r *backendpb.StageRequest) { r.Patches[0].Tensor = "vector" }, codes.InvalidArgument},
+		{"dtype it does not merge", func(r *backendpb.StageRequest) {
+			f := newAdapter(t, b, "foreign", 4, target{"foreign", 1, tensor.F32, 1, false, 0.1})
+			r.Files, r.Patches = f.files, f.patches
+		}, codes.InvalidArgument},
 		{"factors swapped", func(r *backendpb.StageRequest) { p := r.Patches[0]; p.A, p.B = p.B, p.A }, codes.InvalidArgument},
 		{"transposed", func(r *backendpb.StageRequest) { r.Patches[0].FanInFanOut = true }, codes.InvalidArgument},
 		{"ranks differ", func(r *backendpb.StageRequest) {
@@ -133,8 +127,8 @@ func testStageRefuses(t *testing.T, start Start) {
 		{"scale beyond f32", func(r *backendpb.StageRequest) { r.Patches[0].Scale = 1e300 }, codes.InvalidArgument},
 		{"generation without a name", func(r *backendpb.StageRequest) { r.Generation = nil }, codes.InvalidArgument},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			req := plainAdapter(t, b).request()
+		t.Run(c.name, func(t T) {
+			req := k.plainAdapter(t, b).request()
 			c.spoil(req)
 			_, err := drain(client.Stage(t.Context(), req))
 			wantCode(t, "Stage", err, c.want)
@@ -145,14 +139,14 @@ func testStageRefuses(t *testing.T, start Start) {
 	}
 }
 
-func testOverflow(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
+func testOverflow(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
 	load(t, client, b)
-	a := newAdapter(t, b, "overflow", 3, target{"bf16", 2, tensor.F32, 1, false, 0.1}, target{"f16", 2, tensor.F32, 1, false, 3000})
+	a := k.overflowing(t, b)
 	events, err := drain(client.Stage(t.Context(), a.request()))
 	wantCode(t, "Stage", err, codes.OutOfRange)
 	for _, e := range events {
-		if (e.NonFinite > 0) != (e.Tensor == "f16") {
+		if (e.NonFinite > 0) != (e.Tensor == "second") {
 			t.Errorf("event %v", e)
 		}
 	}
@@ -164,27 +158,19 @@ func testOverflow(t *testing.T, start Start) {
 }
 
 // testStageCanceled cancels after the first tensor of many. Staging may win that race, but an error must have left nothing.
-func testStageCanceled(t *testing.T, start Start) {
-	client := start(t)
-	s := newShelf(t, 4)
-	var targets []target
-	values := s.numbers(512*512, 0.1)
-	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		s.add(0, name, tensor.BF16, []int64{512, 512}, values)
-		targets = append(targets, target{name, 8, tensor.F32, 1, false, 0.1})
-	}
-	b := &Base{shelf: s, digest: digest("wide"), files: s.write()}
-	a := newAdapter(t, b, "wide", 5, targets...)
+func testStageCanceled(t T, k *kit) {
+	client, b := k.start(t), k.wideBase(t)
+	a := wideAdapter(t, b)
 	load(t, client, b)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stream, err := client.Stage(ctx, a.request())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if _, err := stream.Recv(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	cancel()
 	_, canceled := drain(stream, nil)
@@ -197,9 +183,29 @@ func testStageCanceled(t *testing.T, start Start) {
 	}
 }
 
-func testVerify(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
-	a := plainAdapter(t, b)
+// wideBase is large enough that staging takes a moment: 4 or 8 MiB in eight tensors.
+func (k *kit) wideBase(t T) *Base {
+	s := newShelf(t, 4)
+	values := s.numbers(512*512, 0.1)
+	for _, name := range wideNames {
+		s.add(0, name, k.dtype(tensor.BF16), []int64{512, 512}, values)
+	}
+	return &Base{shelf: s, digest: digest("wide"), files: s.write()}
+}
+
+var wideNames = []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+
+func wideAdapter(t T, b *Base) *Adapter {
+	var targets []target
+	for _, name := range wideNames {
+		targets = append(targets, target{name, 8, tensor.F32, 1, false, 0.1})
+	}
+	return newAdapter(t, b, "wide", 5, targets...)
+}
+
+func testVerify(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
+	a := k.plainAdapter(t, b)
 	load(t, client, b)
 	_, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation()})
 	wantCode(t, "Verify before staging", err, codes.NotFound)
@@ -207,7 +213,7 @@ func testVerify(t *testing.T, start Start) {
 	const seed = 0x9e3779b97f4a7c15
 	got, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation(), Seed: seed})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if len(got.Probes) != len(a.patches) {
 		t.Fatalf("%d probes of %d tensors", len(got.Probes), len(a.patches))

@@ -1,4 +1,4 @@
-package backendtest
+package conformance
 
 import (
 	"crypto/sha256"
@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"testing"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,7 +18,7 @@ import (
 // shelf writes tensors into files of no particular format: backends are told where everything lies. Junk before, between and after the
 // tensors shows who reads what he was not told to.
 type shelf struct {
-	t       *testing.T
+	t       T
 	random  *rand.Rand
 	dir     string
 	files   [][]byte
@@ -27,7 +26,7 @@ type shelf struct {
 	values  map[string][]float32 // what the stored bytes widen to
 }
 
-func newShelf(t *testing.T, seed uint64) *shelf {
+func newShelf(t T, seed uint64) *shelf {
 	return &shelf{t: t, random: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), values: map[string][]float32{}}
 }
 
@@ -41,10 +40,13 @@ func (s *shelf) numbers(n int, size float64) []float32 {
 }
 
 // spread are n normal numbers of magnitudes so far apart that their sum depends on the order in which it is taken, in f64 too.
-func (s *shelf) spread(n int) []float32 {
-	out := s.numbers(n, 1)
+func (s *shelf) spread(n int, dtype tensor.DType) []float32 {
+	out, powers := s.numbers(n, 1), 61
+	if dtype == tensor.F16 {
+		powers = 21 // all it has room for: the order cannot be told from these
+	}
 	for i, v := range out {
-		out[i] = float32(math.Ldexp(float64(v), i*7%61-30))
+		out[i] = float32(math.Ldexp(float64(v), i*7%powers-powers/2))
 	}
 	return out
 }
@@ -76,7 +78,7 @@ func (s *shelf) write() []*backendpb.File {
 	for i, bytes := range s.files {
 		path := filepath.Join(s.dir, strconv.Itoa(i))
 		if err := os.WriteFile(path, bytes, 0o600); err != nil {
-			s.t.Fatal(err)
+			s.t.Fatalf("%v", err)
 		}
 		sum := sha256.Sum256(bytes)
 		rows = append(rows, &backendpb.File{Path: path, Size: int64(len(bytes)), Sha256: sum[:]})
@@ -113,17 +115,28 @@ func (b *Base) tensor(name string) *backendpb.Tensor {
 	return nil
 }
 
-// plainBase has every dtype that can be merged, in two files, and a vector that cannot.
-func plainBase(t *testing.T) *Base {
+// plainBase has every dtype that the backend merges, in two files, a vector, which cannot be merged, and a matrix of a dtype that the backend
+// does not merge.
+func (k *kit) plainBase(t T) *Base {
 	s := newShelf(t, 1)
-	s.add(0, "bf16", tensor.BF16, []int64{24, 40}, s.numbers(24*40, 0.3))
-	s.add(1, "f16", tensor.F16, []int64{17, 33}, s.numbers(17*33, 0.3))
-	s.add(0, "f32", tensor.F32, []int64{9, 21}, s.numbers(9*21, 0.3))
-	s.add(1, "conv1d", tensor.BF16, []int64{12, 20}, s.numbers(12*20, 0.3))
-	s.add(1, "untouched", tensor.BF16, []int64{5, 5}, s.numbers(25, 0.3))
-	s.add(0, "vector", tensor.F32, []int64{7}, s.numbers(7, 1))
-	s.add(0, "spread", tensor.F32, []int64{6, 53}, s.spread(6*53))
+	s.add(0, "first", k.dtype(tensor.BF16), []int64{24, 40}, s.numbers(24*40, 0.3))
+	s.add(1, "second", k.dtype(tensor.F16), []int64{17, 33}, s.numbers(17*33, 0.3))
+	s.add(0, "third", k.dtype(tensor.F32), []int64{9, 21}, s.numbers(9*21, 0.3))
+	s.add(1, "conv1d", k.dtype(tensor.BF16), []int64{12, 20}, s.numbers(12*20, 0.3))
+	s.add(1, "untouched", k.dtype(tensor.BF16), []int64{5, 5}, s.numbers(25, 0.3))
+	s.add(0, "vector", k.dtype(tensor.F32), []int64{7}, s.numbers(7, 1))
+	s.add(0, "spread", k.dtype(tensor.F32), []int64{6, 53}, s.spread(6*53, k.dtype(tensor.F32)))
+	s.add(1, "foreign", k.foreign(), []int64{4, 6}, s.numbers(24, 1))
 	return &Base{shelf: s, digest: digest("plain"), files: s.write()}
+}
+
+// overflowing is an adapter whose second patch makes entries that its dtype cannot hold.
+func (k *kit) overflowing(t T, b *Base) *Adapter {
+	size := 3000.0 // beyond F16, once squared
+	if k.dtype(tensor.F16) != tensor.F16 {
+		size = 1e25 // beyond f32
+	}
+	return newAdapter(t, b, "overflow", 3, target{"first", 2, tensor.F32, 1, false, 0.1}, target{"second", 2, tensor.F32, 1, false, size})
 }
 
 // Adapter is factors on disk and the patches they make.
@@ -145,7 +158,7 @@ type target struct {
 	factorNumber float64 // size of the factors' numbers
 }
 
-func newAdapter(t *testing.T, b *Base, name string, seed uint64, targets ...target) *Adapter {
+func newAdapter(t T, b *Base, name string, seed uint64, targets ...target) *Adapter {
 	a := &Adapter{shelf: newShelf(t, seed), base: b, name: name}
 	for _, x := range targets {
 		shape := b.tensor(x.name).Shape
@@ -163,12 +176,12 @@ func newAdapter(t *testing.T, b *Base, name string, seed uint64, targets ...targ
 	return a
 }
 
-func plainAdapter(t *testing.T, b *Base) *Adapter {
+func (k *kit) plainAdapter(t T, b *Base) *Adapter {
 	return newAdapter(t, b, "adapter", 2,
-		target{"bf16", 4, tensor.F32, 2, false, 0.2},
-		target{"f16", 3, tensor.BF16, 0.7, false, 0.2},
+		target{"first", 4, tensor.F32, 2, false, 0.2},
+		target{"second", 3, tensor.BF16, 0.7, false, 0.2},
 		target{"conv1d", 5, tensor.F16, 1.5, true, 0.2},
-		target{"f32", 1, tensor.F32, -0.1, false, 0.2},
+		target{"third", 1, tensor.F32, -0.1, false, 0.2},
 		target{"spread", 2, tensor.F32, 1, false, 0.2})
 }
 
@@ -187,6 +200,8 @@ func encode(values []float32, dtype tensor.DType) []byte {
 			out = binary.LittleEndian.AppendUint16(out, tensor.F32ToBF16(v))
 		case tensor.F16:
 			out = binary.LittleEndian.AppendUint16(out, tensor.F32ToF16(v))
+		case tensor.F64:
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(float64(v)))
 		default:
 			out = binary.LittleEndian.AppendUint32(out, math.Float32bits(v))
 		}

@@ -1,4 +1,4 @@
-package backendtest
+package conformance
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -34,7 +33,7 @@ func (x *text) ids() []int32 {
 }
 
 // collect checks the order of events: Admitted once, prompt tokens, tokens, Finish once.
-func collect(t *testing.T, events []*backendpb.GenerateEvent) *text {
+func collect(t T, events []*backendpb.GenerateEvent) *text {
 	t.Helper()
 	x, stage := &text{}, 0
 	for i, event := range events {
@@ -57,7 +56,7 @@ func collect(t *testing.T, events []*backendpb.GenerateEvent) *text {
 	return x
 }
 
-func generate(t *testing.T, client backendpb.BackendClient, req *backendpb.GenerateRequest) *text {
+func generate(t T, client backendpb.BackendClient, req *backendpb.GenerateRequest) *text {
 	t.Helper()
 	events, err := drain(client.Generate(t.Context(), req))
 	if err != nil {
@@ -66,15 +65,14 @@ func generate(t *testing.T, client backendpb.BackendClient, req *backendpb.Gener
 	return collect(t, events)
 }
 
-func testGenerate(t *testing.T, start Start) {
+func testGenerate(t T, k *kit) {
 	for _, tied := range []bool{false, true} {
 		name := "separate head"
 		if tied {
 			name = "tied head"
 		}
-		t.Run(name, func(t *testing.T) {
-			client, b := start(t), llamaBase(t, tied)
-			generates(t, client)
+		t.Run(name, func(t T) {
+			client, b := k.start(t), k.llamaBase(t, tied)
 			load(t, client, b)
 			a := llamaAdapter(t, b, "adapter", 9)
 			stage(t, client, a.request())
@@ -91,7 +89,7 @@ func testGenerate(t *testing.T, start Start) {
 }
 
 // checkGreedy generates past a page or two of any cache and compares every number with the oracle's.
-func checkGreedy(t *testing.T, client backendpb.BackendClient, alias string, generation []byte, o *oracle) {
+func checkGreedy(t T, client backendpb.BackendClient, alias string, generation []byte, o *oracle) {
 	t.Helper()
 	prompt := []int32{1, 40, 17, 66, 0, 3}
 	x := generate(t, client, &backendpb.GenerateRequest{Alias: alias, Prompt: prompt, MaxTokens: 150, Logprobs: 5, PromptLogprobs: true})
@@ -136,7 +134,7 @@ func checkGreedy(t *testing.T, client backendpb.BackendClient, alias string, gen
 }
 
 // checkToken compares one token with the oracle's log-probabilities of its place.
-func checkToken(t *testing.T, place int, token *backendpb.Token, want []float64, greedy bool) {
+func checkToken(t T, place int, token *backendpb.Token, want []float64, greedy bool) {
 	t.Helper()
 	near := func(id int32, got float64) {
 		if math.Abs(got-want[id]) > logprobTolerance {
@@ -166,12 +164,11 @@ func checkToken(t *testing.T, place int, token *backendpb.Token, want []float64,
 	}
 }
 
-func testGenerateRefuses(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
+func testGenerateRefuses(t T, k *kit) {
+	client := k.start(t)
 	_, err := drain(client.Generate(t.Context(), &backendpb.GenerateRequest{Prompt: []int32{1}}))
 	wantCode(t, "Generate without a base", err, codes.FailedPrecondition)
-	b := llamaBase(t, true)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	for _, c := range []struct {
 		name string
@@ -199,17 +196,16 @@ func testGenerateRefuses(t *testing.T, start Start) {
 		t.Errorf("a text that just fits has %d tokens", len(full.tokens))
 	}
 
-	plain := start(t)
-	load(t, plain, plainBase(t))
+	plain := k.start(t)
+	load(t, plain, k.plainBase(t))
 	_, err = drain(plain.Generate(t.Context(), &backendpb.GenerateRequest{Prompt: []int32{1}}))
 	wantCode(t, "Generate with a base without a configuration", err, codes.FailedPrecondition)
 }
 
 // testPinned reads a text slowly while the alias moves on and its generation is released.
-func testPinned(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	b := llamaBase(t, true)
+func testPinned(t T, k *kit) {
+	client := k.start(t)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	one, two := llamaAdapter(t, b, "one", 10), llamaAdapter(t, b, "two", 11)
 	stage(t, client, one.request())
@@ -221,7 +217,7 @@ func testPinned(t *testing.T, start Start) {
 
 	stream, err := client.Generate(t.Context(), req)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	first, err := stream.Recv()
 	if err != nil || !bytes.Equal(first.GetAdmitted().GetGeneration(), one.generation()) {
@@ -237,7 +233,7 @@ func testPinned(t *testing.T, start Start) {
 	}
 	rest, err := drain(stream, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if got := collect(t, append([]*backendpb.GenerateEvent{first}, rest...)); !slices.Equal(got.ids(), want.ids()) {
 		t.Errorf("the text changed when the alias moved on:\n%v\n%v", got.ids(), want.ids())
@@ -247,19 +243,18 @@ func testPinned(t *testing.T, start Start) {
 	}
 }
 
-func testGenerateCanceled(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	load(t, client, llamaBase(t, true))
+func testGenerateCanceled(t T, k *kit) {
+	client := k.start(t)
+	load(t, client, k.llamaBase(t, true))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stream, err := client.Generate(ctx, &backendpb.GenerateRequest{Prompt: []int32{1}, MaxTokens: 500, Logprobs: 20})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	for range 3 {
 		if _, err := stream.Recv(); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v", err)
 		}
 	}
 	cancel()
@@ -271,25 +266,24 @@ func testGenerateCanceled(t *testing.T, start Start) {
 	}
 }
 
-func testSampling(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	load(t, client, llamaBase(t, false))
+func testSampling(t T, k *kit) {
+	client := k.start(t)
+	load(t, client, k.llamaBase(t, false))
 	sample := func(seed uint64, temperature, topP float64) []int32 {
 		return generate(t, client, &backendpb.GenerateRequest{
 			Prompt: []int32{1, 2}, MaxTokens: 60, Temperature: temperature, TopP: topP, Seed: seed, Logprobs: -1}).ids()
 	}
 	greedy := sample(0, 0, 0)
 	if again := sample(1, 1, 0); !slices.Equal(again, sample(1, 1, 0)) || slices.Equal(again, sample(2, 1, 0)) || slices.Equal(again, greedy) {
-		t.Error("a seed does not repeat, or does not matter")
+		t.Errorf("a seed does not repeat, or does not matter")
 	}
 	if again := sample(1, 1, 0.7); !slices.Equal(again, sample(1, 1, 0.7)) {
-		t.Error("a seed does not repeat with top_p")
+		t.Errorf("a seed does not repeat with top_p")
 	}
 	if !slices.Equal(sample(3, 5, 1e-9), greedy) {
-		t.Error("top_p of next to nothing keeps more than the most likely token")
+		t.Errorf("top_p of next to nothing keeps more than the most likely token")
 	}
 	if !slices.Equal(sample(3, 1e-6, 0), greedy) {
-		t.Error("a temperature next to 0 is not greedy")
+		t.Errorf("a temperature next to 0 is not greedy")
 	}
 }

@@ -1,10 +1,9 @@
-package backendtest
+package conformance
 
 import (
 	"bytes"
 	"math"
 	"slices"
-	"testing"
 
 	"google.golang.org/grpc/codes"
 
@@ -21,7 +20,7 @@ func comparedText(b *Base) []int32 {
 	return tokens
 }
 
-func compareTexts(t *testing.T, client backendpb.BackendClient, req *backendpb.CompareRequest) *backendpb.CompareResponse {
+func compareTexts(t T, client backendpb.BackendClient, req *backendpb.CompareRequest) *backendpb.CompareResponse {
 	t.Helper()
 	r, err := client.Compare(t.Context(), req)
 	if err != nil {
@@ -34,10 +33,9 @@ func compareTexts(t *testing.T, client backendpb.BackendClient, req *backendpb.C
 }
 
 // testCompare compares a base with a generation that is staged and not live, and with itself.
-func testCompare(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	b := llamaBase(t, true)
+func testCompare(t T, k *kit) {
+	client := k.start(t)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	a := llamaAdapter(t, b, "adapter", 9)
 	stage(t, client, a.request())
@@ -63,7 +61,7 @@ func testCompare(t *testing.T, start Start) {
 	rest := compareTexts(t, client, &backendpb.CompareRequest{Generation: a.generation(), Tokens: tokens, First: first})
 	if !slices.Equal(rest.NllBase, r.NllBase[first-1:]) || !slices.Equal(rest.NllGeneration, r.NllGeneration[first-1:]) ||
 		!slices.Equal(rest.Kl, r.Kl[first-1:]) {
-		t.Error("the numbers depend on how much is scored")
+		t.Errorf("the numbers depend on how much is scored")
 	}
 	self := compareTexts(t, client, &backendpb.CompareRequest{Tokens: tokens, First: 1})
 	for i, kl := range self.Kl {
@@ -88,12 +86,11 @@ func testCompare(t *testing.T, start Start) {
 	}
 }
 
-func testCompareRefuses(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
+func testCompareRefuses(t T, k *kit) {
+	client := k.start(t)
 	_, err := client.Compare(t.Context(), &backendpb.CompareRequest{Tokens: []int32{1, 2}, First: 1})
 	wantCode(t, "Compare without a base", err, codes.FailedPrecondition)
-	b := llamaBase(t, true)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	for _, c := range []struct {
 		name string
@@ -113,17 +110,16 @@ func testCompareRefuses(t *testing.T, start Start) {
 		wantCode(t, c.name, err, c.want)
 	}
 	compareTexts(t, client, &backendpb.CompareRequest{Tokens: make([]int32, b.config.MaxPositions), First: b.config.MaxPositions - 1})
-	plain := start(t)
-	load(t, plain, plainBase(t))
+	plain := k.start(t)
+	load(t, plain, k.plainBase(t))
 	_, err = plain.Compare(t.Context(), &backendpb.CompareRequest{Tokens: []int32{1, 2}, First: 1})
 	wantCode(t, "Compare with a base without a configuration", err, codes.FailedPrecondition)
 }
 
 // testNotFinite stages an adapter whose merged weights are finite and whose predictions are not.
-func testNotFinite(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	b := llamaBase(t, true)
+func testNotFinite(t T, k *kit) {
+	client := k.start(t)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	a := newAdapter(t, b, "diverged", 12, target{"model.embed_tokens.weight", 3, tensor.F32, 1e37, false, 1})
 	stage(t, client, a.request())
@@ -138,10 +134,9 @@ func testNotFinite(t *testing.T, start Start) {
 }
 
 // testGenerateStaged generates from a generation that no alias means.
-func testGenerateStaged(t *testing.T, start Start) {
-	client := start(t)
-	generates(t, client)
-	b := llamaBase(t, true)
+func testGenerateStaged(t T, k *kit) {
+	client := k.start(t)
+	b := k.llamaBase(t, true)
 	load(t, client, b)
 	a := llamaAdapter(t, b, "adapter", 9)
 	stage(t, client, a.request())
@@ -162,7 +157,7 @@ func testGenerateStaged(t *testing.T, start Start) {
 		}
 	}
 	if slices.Equal(staged.ids(), base.ids()) {
-		t.Error("the generation says what the base says")
+		t.Errorf("the generation says what the base says")
 	}
 	for _, c := range []struct {
 		name string

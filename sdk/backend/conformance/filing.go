@@ -1,4 +1,4 @@
-package backendtest
+package conformance
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"testing"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -14,34 +13,37 @@ import (
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
-func testMerge(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
-	a := plainAdapter(t, b)
+func testMerge(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
+	a := k.plainAdapter(t, b)
 	req, outputs := mergeRequest(t, a)
 	events, err := drain(client.Merge(t.Context(), req))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if len(events) != len(a.patches) {
 		t.Fatalf("%d events for %d patches", len(events), len(a.patches))
 	}
 	after, err := os.ReadFile(outputs.Path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	covered := make([]bool, len(after))
 	for i, p := range a.patches {
 		want, place := a.merged(p), req.Tensors[i].Merged
-		if !bytes.Equal(after[place.Offset:place.Offset+place.Length], want.bytes) {
-			t.Errorf("%s: the file does not hold the merged bytes", p.Tensor)
+		for k := range place.Length {
+			covered[place.Offset+k] = true
+		}
+		if got := after[place.Offset : place.Offset+place.Length]; !bytes.Equal(got, want.bytes) {
+			t.Errorf("%s: %s", p.Tensor, firstDifference(got, want.bytes, place))
+			continue
 		}
 		sum := sha256.Sum256(want.bytes)
 		j := slices.IndexFunc(events, func(e *backendpb.MergeEvent) bool { return e.Tensor == p.Tensor })
-		if j < 0 || len(events[j].Sha256) > 0 && !bytes.Equal(events[j].Sha256, sum[:]) || events[j].Changed != want.changed || events[j].NonFinite != 0 {
-			t.Errorf("%s: events %v, want digest %x or none, and %d changed", p.Tensor, events, sum, want.changed)
-		}
-		for k := range place.Length {
-			covered[place.Offset+k] = true
+		if j < 0 {
+			t.Errorf("%s: no event", p.Tensor)
+		} else if e := events[j]; len(e.Sha256) > 0 && !bytes.Equal(e.Sha256, sum[:]) || e.Changed != want.changed || e.NonFinite != 0 {
+			t.Errorf("%s: %s; right are %x or no digest, and %d changed", p.Tensor, told(e), sum, want.changed)
 		}
 	}
 	for i, c := range after {
@@ -57,7 +59,7 @@ func testMerge(t *testing.T, start Start) {
 }
 
 // mergeRequest merges an adapter into one new file filled with 0xee.
-func mergeRequest(t *testing.T, a *Adapter) (*backendpb.MergeRequest, *backendpb.File) {
+func mergeRequest(t T, a *Adapter) (*backendpb.MergeRequest, *backendpb.File) {
 	inputs := append(slices.Clone(a.base.files), a.files...)
 	req := &backendpb.MergeRequest{Inputs: inputs}
 	at := int64(11)
@@ -73,16 +75,16 @@ func mergeRequest(t *testing.T, a *Adapter) (*backendpb.MergeRequest, *backendpb
 	}
 	path := filepath.Join(t.TempDir(), "merged")
 	if err := os.WriteFile(path, bytes.Repeat([]byte{0xee}, int(at)), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	output := &backendpb.File{Path: path, Size: at}
 	req.Outputs = []*backendpb.File{output}
 	return proto.CloneOf(req), output
 }
 
-func testMergeRefuses(t *testing.T, start Start) {
-	client, b := start(t), plainBase(t)
-	a := plainAdapter(t, b)
+func testMergeRefuses(t T, k *kit) {
+	client, b := k.start(t), k.plainBase(t)
+	a := k.plainAdapter(t, b)
 	for _, c := range []struct {
 		name  string
 		spoil func(*backendpb.MergeRequest)
@@ -93,16 +95,33 @@ func testMergeRefuses(t *testing.T, start Start) {
 		{"output shorter than promised", func(r *backendpb.MergeRequest) { r.Outputs[0].Size++ }, codes.DataLoss},
 		{"output is an input", func(r *backendpb.MergeRequest) { r.Outputs[0] = r.Inputs[0] }, codes.InvalidArgument},
 		{"outputs overlap", func(r *backendpb.MergeRequest) { r.Tensors[1].Merged.Offset = r.Tensors[0].Merged.Offset }, codes.InvalidArgument},
-		{"other dtype", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Dtype = "F16" }, codes.InvalidArgument},
-		{"other name", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Name = "f16" }, codes.InvalidArgument},
+		{"other dtype", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Dtype = otherDtype(r.Tensors[0].Base.Dtype) }, codes.InvalidArgument},
+		{"other name", func(r *backendpb.MergeRequest) { r.Tensors[0].Merged.Name = "second" }, codes.InvalidArgument},
 		{"wrong digest of the base", func(r *backendpb.MergeRequest) { r.Inputs[0].Sha256[0] ^= 1 }, codes.DataLoss},
-		{"overflow", func(r *backendpb.MergeRequest) { r.Tensors[1].Patch.Scale = 1e8 }, codes.OutOfRange},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name, func(t T) {
 			req, _ := mergeRequest(t, a)
 			c.spoil(req)
 			_, err := drain(client.Merge(t.Context(), req))
 			wantCode(t, "Merge", err, c.want)
 		})
 	}
+	t.Run("overflow", func(t T) {
+		req, _ := mergeRequest(t, k.overflowing(t, b))
+		events, err := drain(client.Merge(t.Context(), req))
+		wantCode(t, "Merge", err, codes.OutOfRange)
+		for _, e := range events {
+			if (e.NonFinite > 0) != (e.Tensor == "second") {
+				t.Errorf("event %v", e)
+			}
+		}
+	})
+}
+
+// otherDtype is another dtype of the same size, where there is one.
+func otherDtype(name string) string {
+	if name == "F16" {
+		return "BF16"
+	}
+	return "F16"
 }

@@ -1,9 +1,8 @@
-package backendtest
+package conformance
 
 import (
 	"fmt"
 	"math"
-	"testing"
 
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 	"github.com/tenon-ml/tenon/sdk/tensor"
@@ -11,21 +10,21 @@ import (
 
 // llamaBase is a llama of random weights in mixed dtypes, whose width is not heads times head_dim, with shared key-value heads. Its weights are
 // large enough that it neither repeats itself nor predicts everything alike.
-func llamaBase(t *testing.T, tied bool) *Base {
+func (k *kit) llamaBase(t T, tied bool) *Base {
 	c := &backendpb.ModelConfig{
 		Architecture: "llama", HiddenSize: 32, IntermediateSize: 40, Layers: 2, Heads: 6, KvHeads: 3, HeadDim: 8,
 		VocabSize: 67, MaxPositions: 512, RmsNormEps: 1e-5, RopeTheta: 10000, TieWordEmbeddings: tied,
 	}
 	s := newShelf(t, 8)
 	matrix := func(name string, dtype tensor.DType, rows, cols int32) {
-		s.add(0, name, dtype, []int64{int64(rows), int64(cols)}, s.numbers(int(rows*cols), 1.5/math.Sqrt(float64(cols))))
+		s.add(0, name, k.dtype(dtype), []int64{int64(rows), int64(cols)}, s.numbers(int(rows*cols), 1.5/math.Sqrt(float64(cols))))
 	}
 	vector := func(name string, n int32) {
 		values := s.numbers(int(n), 0.2)
 		for i := range values {
 			values[i]++
 		}
-		s.add(1, name, tensor.BF16, []int64{int64(n)}, values)
+		s.add(1, name, k.dtype(tensor.BF16), []int64{int64(n)}, values)
 	}
 	matrix("model.embed_tokens.weight", tensor.BF16, c.VocabSize, c.HiddenSize)
 	if !tied {
@@ -48,7 +47,7 @@ func llamaBase(t *testing.T, tied bool) *Base {
 }
 
 // llamaAdapter changes a projection and the embedding, which in a tied model changes both ends.
-func llamaAdapter(t *testing.T, b *Base, name string, seed uint64) *Adapter {
+func llamaAdapter(t T, b *Base, name string, seed uint64) *Adapter {
 	return newAdapter(t, b, name, seed,
 		target{"model.layers.0.self_attn.q_proj.weight", 4, tensor.F32, 2, false, 0.3},
 		target{"model.layers.1.mlp.down_proj.weight", 2, tensor.BF16, 1, false, 0.3},
