@@ -27,14 +27,15 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	t.Chdir(dir)
 	ran := 0
-	for _, match := range regexp.MustCompile(`(?m)^    bin/tenon (check|merge|verify|inspect|policy) (.*)$`).FindAllStringSubmatch(string(readme), -1) {
+	for _, match := range regexp.MustCompile(`(?m)^    bin/tenon (check|merge|verify|inspect|policy|module) (.*)$`).FindAllStringSubmatch(string(readme), -1) {
 		var stdout, stderr bytes.Buffer
-		if code := run(append([]string{match[1]}, strings.Fields(match[2])...), &stdout, &stderr); code != exitOK {
+		words, _, _ := strings.Cut(match[2], " #")
+		if code := run(append([]string{match[1]}, strings.Fields(words)...), &stdout, &stderr); code != exitOK {
 			t.Errorf("%s: exit code %d\n%s%s", strings.TrimSpace(match[0]), code, stdout.String(), stderr.String())
 		}
 		ran++
 	}
-	if ran < 4 {
+	if ran < 7 {
 		t.Errorf("only %d commands of the README were found", ran)
 	}
 	_, shown, ok := strings.Cut(string(readme), "    prompt  ")
