@@ -24,12 +24,17 @@ type original struct {
 
 func (o *original) merged() bool { return o.piece.item != nil }
 
-// stride is the bytes of what is compared as a whole: a row, or a byte of what is copied.
-func (o *original) stride() int {
+// stride is the bytes of a row of what is merged.
+func (o *original) stride() int { return o.piece.to.Shape[1] * o.piece.to.DType.Size() }
+
+// step is how many bytes are compared at a time: of what is merged whole rows, as many as are merged together, unless they are very long.
+func (o *original) step() int {
 	if !o.merged() {
-		return 1
+		return blockBytes
 	}
-	return o.piece.to.Shape[1] * o.piece.to.DType.Size()
+	stride := o.stride()
+	tile := stride * min(kernel.RowsTogether(), max(1, tileBytes/stride))
+	return max(tile, mergedBytes/tile*tile)
 }
 
 // compare holds a part of the output, at bytes into its tensor, against what it must be.

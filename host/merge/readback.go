@@ -13,8 +13,13 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-// blockBytes is read back, hashed and compared at a time: it stays in the processor's cache for all three.
-const blockBytes = 512 << 10
+// Of a tensor blockBytes are read back, hashed and compared at a time. Of one that is merged it is about mergedBytes, in whole tiles of rows up to
+// tileBytes: two such blocks, and one of the base's, mostly stay in the second-level cache for all three.
+const (
+	blockBytes  = 192 << 10
+	mergedBytes = 96 << 10
+	tileBytes   = 1 << 20
+)
 
 var blocks = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
@@ -37,13 +42,13 @@ func (r *reading) next(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	stride := 1
+	size := blockBytes
 	if r.must != nil {
-		if stride = r.must.stride(); stride > len(r.block) {
-			r.block = make([]byte, stride)
+		if size = r.must.step(); size > len(r.block) {
+			r.block = make([]byte, size)
 		}
 	}
-	part := r.block[:min(int64(len(r.block)/stride*stride), r.ref.Length-r.at)]
+	part := r.block[:min(int64(size), r.ref.Length-r.at)]
 	if n, err := r.file.ReadAt(part, r.ref.Offset+r.at); n < len(part) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
@@ -78,14 +83,14 @@ func (r *reading) end(ctx context.Context, h hash.Hash) error {
 
 // readBack reads one tensor, or two side by side, which takes little longer.
 func readBack(ctx context.Context, tensors ...*reading) error {
+	base := blocks.Get().(*[blockBytes]byte) // of one tensor, then of the other
+	defer blocks.Put(base)
 	for _, r := range tensors {
 		block := blocks.Get().(*[blockBytes]byte)
 		defer blocks.Put(block)
 		r.block = block[:]
 		if r.must != nil {
-			block := blocks.Get().(*[blockBytes]byte)
-			defer blocks.Put(block)
-			r.must.block = block[:]
+			r.must.block = base[:]
 		}
 	}
 	if len(tensors) == 1 {

@@ -43,6 +43,9 @@ func ParallelMergeRows(dst, src []byte, dtype tensor.DType, d *Delta, first, row
 	return total.counts(), nil
 }
 
+// RowsTogether is how many stored rows are merged in little more time than one: where a weight is merged in blocks, they should have a multiple.
+func RowsTogether() int { return max(1, active.merge.rows) }
+
 // merging is a merge of some stored rows.
 type merging struct {
 	storage
@@ -93,7 +96,7 @@ func newMerging(dst, src []byte, dtype tensor.DType, d *Delta, first, rows int) 
 }
 
 // granule is what the number of rows in a block should be a multiple of.
-func (m *merging) granule() int { return max(1, m.kernels.rows) }
+func (m *merging) granule() int { return RowsTogether() }
 
 // rows merges stored rows [first, first+rows). It is safe to call concurrently for other rows.
 func (m *merging) rows(first, rows int) (c Counts) {

@@ -171,23 +171,22 @@ func (p *roundingPass) part(s *roundingScratch, first, n int) roundingPart {
 	all := s.delta[:n*p.cols]
 	clear(all)
 	p.right.AddProduct(all, p.cols, kernel.View64{Data: p.left.Data[first*p.left.Cols:], Stride: p.left.Cols}, n)
-	for j, v := range all {
-		all[j] = float64(p.scale * v)
-	}
+	kernel.Scale64(p.scale, all)
 	size := p.w.DType.Size()
 	for at := 0; at < len(all); {
 		width := min(roundingCols, p.cols-at%p.cols)
-		weights, delta, base, merged := s.weights[:width], all[at:at+width], s.base[:width], s.merged[:width]
+		weights, delta, merged := s.weights[:width], all[at:at+width], s.merged[:width]
 		kernel.Widen(weights, s.bytes[at*size:(at+width)*size], p.w.DType)
 		for k, name := range p.formats {
 			f := formats[name]
-			copy(base, weights)
+			base := weights
 			if !slices.Contains(f.exact, p.w.DType) {
+				base = s.base[:width]
+				copy(base, weights)
 				f.round(base)
 			}
-			for j, v := range base {
-				merged[j] = v + delta[j]
-			}
+			copy(merged, base)
+			kernel.AddScaled64(1, delta, merged) // their sums, exactly as additions round them
 			f.round(merged)
 			part.sums[k].add(kernel.TakeRounding(weights, delta, base, merged))
 		}

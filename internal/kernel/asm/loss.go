@@ -39,7 +39,8 @@ func (s *scanner) loss(d dtype) {
 			s.ctx.ADDQ(mask, counts[i])
 		}
 		for i := range 2 {
-			before, change, wide := s.doubled(w, i), s.doubled(after, i), s.doubled(added, i)
+			before, change, wide := s.doubled(w, i), s.doubled(after, i), s.vector()
+			s.ctx.VCVTPS2PD(s.part(f32, delta, part).Offset(i*s.bytes/2), wide) // not from the register, whose upper half would have to be moved
 			lane := i % len(sums[0])
 			s.ctx.VSUBPD(before, change, change)
 			s.ctx.VFMADD231PD(wide, change, sums[0][lane])
@@ -67,14 +68,12 @@ func (s *scanner) rounded(d dtype, w, added reg.VecVirtual) reg.VecVirtual {
 	s.ctx.VADDPS(added, w, sum)
 	switch d {
 	case bf16: // the bits plus half a unit of the last place, less one bit where the place is even
-		odd, half := s.vector(), s.ones()
-		s.ctx.VPSLLD(operand.U8(15), sum, odd)
-		s.ctx.VPSRLD(operand.U8(31), odd, odd)
+		odd := s.vector()
+		s.ctx.VPSRLD(operand.U8(16), sum, odd)
+		s.and(s.bits.last, odd, odd)
+		s.ctx.VPADDD(s.bits.nearlyHalf, sum, sum)
 		s.ctx.VPADDD(odd, sum, sum)
-		s.ctx.VPSRLD(operand.U8(17), half, half)
-		s.ctx.VPADDD(half, sum, sum)
-		s.ctx.VPSRLD(operand.U8(16), sum, sum)
-		s.ctx.VPSLLD(operand.U8(16), sum, sum)
+		s.and(s.bits.kept, sum, sum)
 	case f16:
 		s.ctx.VCVTPS2PH(operand.U8(0), sum, s.half(sum))
 		s.ctx.VCVTPH2PS(s.half(sum), sum)
@@ -97,13 +96,11 @@ func (s *scanner) differ(x, y reg.VecVirtual) reg.GPVirtual {
 	return mask
 }
 
-// ones is a vector of ones.
-func (s *scanner) ones() reg.VecVirtual {
-	v := s.vector()
+// and sets both to the bits that x and y have.
+func (s *scanner) and(x operand.Op, y, both reg.VecVirtual) {
 	if s.wide() {
-		s.ctx.VPTERNLOGD(operand.U8(0xff), v, v, v)
+		s.ctx.VPANDD(x, y, both)
 	} else {
-		s.ctx.VPCMPEQD(v, v, v)
+		s.ctx.VPAND(x, y, both)
 	}
-	return v
 }

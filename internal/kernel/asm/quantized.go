@@ -11,7 +11,7 @@ import (
 
 func init() {
 	families = append(families, family{"scanformat", func(ctx *build.Context) {
-		s := &scanner{ctx, "AVX2", 32, ctx.YMM}
+		s := &scanner{ctx: ctx, suffix: "AVX2", bytes: 32, vector: ctx.YMM}
 		s.floating("BF16", 7, -126, 0x1.fep127)
 		s.floating("F16", 10, -14, 65504)
 		s.single()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -8,7 +9,8 @@ import (
 
 func init() {
 	families = append(families, family{"scan", func(ctx *build.Context) {
-		for _, s := range []*scanner{{ctx, "AVX2", 32, ctx.YMM}, {ctx, "AVX512", 64, ctx.ZMM}} {
+		c := newRoundingBits(ctx)
+		for _, s := range []*scanner{{ctx, "AVX2", 32, ctx.YMM, c}, {ctx, "AVX512", 64, ctx.ZMM, c}} {
 			for _, d := range []dtype{bf16, f16, f32} {
 				s.widen(d)
 				s.census(d)
@@ -40,6 +42,23 @@ type scanner struct {
 	suffix string
 	bytes  int
 	vector func() reg.VecVirtual
+	bits   roundingBits
+}
+
+// roundingBits are what bf16 is rounded with, in read-only memory: the last bit of its entries, all below half of that, and all bits it keeps. AVX2
+// reads the first half of each.
+type roundingBits struct{ last, nearlyHalf, kept operand.Mem }
+
+func newRoundingBits(ctx *build.Context) roundingBits {
+	repeat := func(name string, bits uint32) operand.Mem {
+		m := ctx.StaticGlobal(name)
+		ctx.DataAttributes(attr.RODATA | attr.NOPTR)
+		for i := range 16 {
+			ctx.AddDatum(4*i, operand.U32(bits))
+		}
+		return m
+	}
+	return roundingBits{repeat("scanLastBit", 1), repeat("scanNearlyHalf", 0x7fff), repeat("scanKeptBits", 0xffff0000)}
 }
 
 func (s *scanner) wide() bool { return s.bytes == 64 }
