@@ -55,7 +55,7 @@ func Run(ctx context.Context, o Options) Result {
 	if o.Prepared != nil {
 		defer o.Prepared.close(ctx)
 	}
-	if err := Precheck(o.Wasm, o.Manifest, o.Granted, o.Limits); err != nil {
+	if err := o.precheck(); err != nil {
 		return refused(err)
 	}
 	if err := o.Input.check(); err != nil {
@@ -92,22 +92,38 @@ func Run(ctx context.Context, o Options) Result {
 	return r.result(end)
 }
 
+// precheck is Precheck of a run. A module that Prepare has looked at is only held against the grants, which are the run's own.
+func (o Options) precheck() error {
+	if o.Prepared == nil {
+		return Precheck(o.Wasm, o.Manifest, o.Granted, o.Limits)
+	}
+	return refuseMissing(missingGrants(o.Prepared.asked, grants(o.Manifest, o.Granted)))
+}
+
 // Prepared is a compiled module without a run.
 type Prepared struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
+	asked    []abi.Function // its imports
 }
 
 func (p *Prepared) close(ctx context.Context) { _ = p.runtime.Close(context.WithoutCancel(ctx)) }
 
 // Prepare does what can be done for a run of a module before it is known what the run is of: of the options Wasm, Limits and CacheDir. The
-// module is looked over as one that may import anything; its run looks again.
+// module is looked over as one that may import anything; what it may import its run looks at.
 func Prepare(ctx context.Context, o Options) (*Prepared, error) {
-	everything := []abi.Capability{abi.CapBase, abi.CapPeers, abi.CapKernels}
-	if err := Precheck(o.Wasm, abi.Manifest{Needs: everything}, everything, o.Limits); err != nil {
+	m, err := look(o.Wasm, o.Limits)
+	if err == nil {
+		err = m.verdict(func(abi.Capability) bool { return true })
+	}
+	if err != nil {
 		return nil, err
 	}
-	return compile(ctx, o)
+	p, err := compile(ctx, o)
+	if err == nil {
+		p.asked = m.asked
+	}
+	return p, err
 }
 
 // compile compiles the module.
@@ -134,7 +150,7 @@ func compile(ctx context.Context, o Options) (*Prepared, error) {
 		_ = runtime.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
-	return &Prepared{runtime, compiled}, nil
+	return &Prepared{runtime: runtime, compiled: compiled}, nil
 }
 
 // link instantiates what a guest may import.

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/tetratelabs/wazero/api"
 
@@ -106,31 +107,38 @@ type module struct {
 	function   function // the one that is walked
 	labels     []int    // how many values a branch to each open block of it passes, the innermost last
 	named      bool
-	wrong      []string // imports and exports that do not fit the ABI
-	denied     []string // imports whose capability is missing
-	granted    func(abi.Capability) bool
-	unexpected int // problems beyond maxProblems
+	asked      []abi.Function // imports
+	wrong      []string       // imports and exports that do not fit the ABI
+	unexpected int            // problems beyond maxProblems
 }
 
 // Precheck walks a module in front of the compiler and refuses, as a *Refusal, what this ABI cannot run or what would take the compiler
 // down: claimed sizes that are not there, features beyond core WebAssembly 2.0, and imports or exports that do not fit. It allocates in
 // proportion to the bytes it is given. Nothing of the module runs.
 func Precheck(wasm []byte, manifest abi.Manifest, granted []abi.Capability, limits abi.Limits) error {
-	if err := checkHead(wasm); err != nil {
+	m, err := look(wasm, limits)
+	if err != nil {
 		return err
+	}
+	return m.verdict(grants(manifest, granted))
+}
+
+// look is Precheck but for the verdict, which depends on more than the module.
+func look(wasm []byte, limits abi.Limits) (*module, error) {
+	if err := checkHead(wasm); err != nil {
+		return nil, err
 	}
 	m := &module{
 		decoder: decoder{bytes: wasm, at: 8, end: len(wasm)},
 		limits:  limits.WithDefaults(),
 		exports: map[string]uint32{},
-		granted: grants(manifest, granted),
 	}
 	m.sections()
 	if m.err != nil {
-		return &Refusal{Status: Invalid, Reason: "the module is malformed or too large: " + m.err.Error()}
+		return nil, &Refusal{Status: Invalid, Reason: "the module is malformed or too large: " + m.err.Error()}
 	}
 	m.checkExports()
-	return m.verdict()
+	return m, nil
 }
 
 // checkHead tells what the bytes are when they are not a module.
@@ -161,27 +169,44 @@ func grants(manifest abi.Manifest, granted []abi.Capability) func(abi.Capability
 	return func(c abi.Capability) bool { return has[c] }
 }
 
-func (m *module) verdict() error {
-	switch {
-	case len(m.wrong) > 0:
-		details := append(m.wrong, m.denied...)
-		if m.unexpected > 0 {
-			details = append(details, fmt.Sprintf("and %d more", m.unexpected))
-		}
-		return &Refusal{Status: Invalid, Reason: "the module does not fit ABI " + abi.Module, Details: details}
-	case len(m.denied) > 0:
-		return &Refusal{Status: Denied, Reason: "the module imports what it was not granted", Details: m.denied}
+func (m *module) verdict(granted func(abi.Capability) bool) error {
+	denied := missingGrants(m.asked, granted)
+	if len(m.wrong) == 0 {
+		return refuseMissing(denied)
 	}
-	return nil
+	fit := min(len(denied), maxProblems-len(m.wrong))
+	details := append(slices.Clip(m.wrong), denied[:fit]...)
+	if more := m.unexpected + len(denied) - fit; more > 0 {
+		details = append(details, fmt.Sprintf("and %d more", more))
+	}
+	return &Refusal{Status: Invalid, Reason: "the module does not fit ABI " + abi.Module, Details: details}
+}
+
+// missingGrants says for each function of a capability that is not granted what it takes.
+func missingGrants(asked []abi.Function, granted func(abi.Capability) bool) (denied []string) {
+	for _, f := range asked {
+		if !granted(f.Capability) {
+			denied = append(denied, fmt.Sprintf("import %s.%s needs the capability %q in the module's manifest and granted by the operator",
+				abi.Module, f.Name, f.Capability))
+		}
+	}
+	return denied
+}
+
+func refuseMissing(denied []string) error {
+	if len(denied) == 0 {
+		return nil
+	}
+	return &Refusal{Status: Denied, Reason: "the module imports what it was not granted", Details: denied}
 }
 
 // refuse notes one import or export that does not fit.
-func (m *module) refuse(list *[]string, format string, args ...any) {
-	if len(m.wrong)+len(m.denied) >= maxProblems {
+func (m *module) refuse(format string, args ...any) {
+	if len(m.wrong) >= maxProblems {
 		m.unexpected++
 		return
 	}
-	*list = append(*list, fmt.Sprintf(format, args...))
+	m.wrong = append(m.wrong, fmt.Sprintf(format, args...))
 }
 
 // sections walks the whole module.

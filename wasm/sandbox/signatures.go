@@ -25,31 +25,28 @@ func abiSignature(f abi.Function) signature {
 	return s
 }
 
-// checkImport holds one imported function against the ABI and the grants.
+// checkImport holds one imported function against the ABI.
 func (m *module) checkImport(from, name string, has signature) {
 	switch from {
 	case abi.Module:
 		f, known := functionsByName[name]
 		if !known {
-			m.refuse(&m.wrong, "unknown import %q.%q: ABI %s has no such function", from, name, abi.Module)
+			m.refuse("unknown import %q.%q: ABI %s has no such function", from, name, abi.Module)
 			return
 		}
 		want := abiSignature(f)
 		if !bytes.Equal(want.params, has.params) || !bytes.Equal(want.results, has.results) {
-			m.refuse(&m.wrong, "import %s.%s is %v, the ABI has %v", from, name, has, want)
+			m.refuse("import %s.%s is %v, the ABI has %v", from, name, has, want)
 			return
 		}
-		if !m.granted(f.Capability) {
-			m.refuse(&m.denied, "import %s.%s needs the capability %q in the module's manifest and granted by the operator", from, name,
-				f.Capability)
-		}
+		m.asked = append(m.asked, f)
 	case abi.WASIModule:
 		// The types of WASI functions are checked when the module is linked with them.
 		if !slices.Contains(abi.WASI, name) {
-			m.refuse(&m.wrong, "unknown import %q.%q: not a part of WASI that a guest may use", from, name)
+			m.refuse("unknown import %q.%q: not a part of WASI that a guest may use", from, name)
 		}
 	default:
-		m.refuse(&m.wrong, "unknown import %q.%q %v: modules import %s and a part of %s only", from, name, has, abi.Module, abi.WASIModule)
+		m.refuse("unknown import %q.%q %v: modules import %s and a part of %s only", from, name, has, abi.Module, abi.WASIModule)
 	}
 }
 
@@ -57,15 +54,15 @@ func (m *module) checkImport(from, name string, has signature) {
 func (m *module) checkExports() {
 	switch {
 	case m.memories == 0:
-		m.refuse(&m.wrong, "no memory of its own: export one as %q", abi.ExportMemory)
+		m.refuse("no memory of its own: export one as %q", abi.ExportMemory)
 	case !m.hasMemory:
-		m.refuse(&m.wrong, "missing export %q, the module's memory", abi.ExportMemory)
+		m.refuse("missing export %q, the module's memory", abi.ExportMemory)
 	}
 	m.checkExport(abi.ExportMarker, nil, true)
 	m.checkExport(abi.ExportDiagnose, []byte{byte(abi.I32)}, true)
 	m.checkExport(abi.ExportInitialize, nil, false)
 	if _, command := m.exports["_start"]; command {
-		m.refuse(&m.wrong, "export \"_start\": a command, not a reactor; build it as a reactor (Go: -buildmode=c-shared)")
+		m.refuse("export \"_start\": a command, not a reactor; build it as a reactor (Go: -buildmode=c-shared)")
 	}
 }
 
@@ -74,12 +71,12 @@ func (m *module) checkExport(name string, results []byte, needed bool) {
 	index, there := m.exports[name]
 	switch {
 	case !there && needed:
-		m.refuse(&m.wrong, "missing export %q %v", name, want)
+		m.refuse("missing export %q %v", name, want)
 	case there && int(index) < m.imports:
-		m.refuse(&m.wrong, "export %q is an imported function", name)
+		m.refuse("export %q is an imported function", name)
 	case there:
 		if has := m.types[m.functions[index]]; len(has.params) > 0 || !bytes.Equal(has.results, results) {
-			m.refuse(&m.wrong, "export %q is %v, the ABI has %v", name, has, want)
+			m.refuse("export %q is %v, the ABI has %v", name, has, want)
 		}
 	}
 }
