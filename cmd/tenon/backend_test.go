@@ -34,7 +34,7 @@ func TestWriteABackend(t *testing.T) {
 		cmd.Dir = dir
 		// What an unfulfilled `!` reports is lost on -e, so each line that begins with one ends the script itself.
 		cmd.Args[3] = regexp.MustCompile(`(?m)^! ((?:.*\\\n)*.*)$`).ReplaceAllString(script, `if $1; then echo "it succeeded: $$BASH_COMMAND"; exit 1; fi`)
-		cmd.Env = append(append(os.Environ(), "TENON="+root, "TENON_CACHE_DIR="+cache, "GOFLAGS=", "GOPROXY=off"), env...)
+		cmd.Env = append(append(os.Environ(), "TENON_SOURCE="+root, "TENON_CACHE_DIR="+cache, "GOFLAGS=", "GOPROXY=off"), env...)
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s\n%s", title, err, cmd.Args[3], out)

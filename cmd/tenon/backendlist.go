@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,22 +116,8 @@ func (c *command) look(ctx context.Context, name string, spec backend.Spec) (bac
 	if view.Levels, err = sdk.Levels(ctx, client, d); err != nil {
 		return view, fault.New(fault.BackendDown, "backend %q breaks the contract", spec.Name).Wrap(err).Fix("see: tenon backend test %s", name)
 	}
-	view.SHA256, err = fileDigest(spec.Command[0])
-	return view, err
-}
-
-// fileDigest is the SHA-256 of a file.
-func fileDigest(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fault.New(fault.IORead, "the executable cannot be read").In(path).Wrap(err)
-	}
-	defer file.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
-		return "", fault.New(fault.IORead, "the executable cannot be read").In(path).Wrap(err)
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
+	view.SHA256 = hex.EncodeToString(supervisor.Digest())
+	return view, nil
 }
 
 // write prints the view in lines of 80 columns.

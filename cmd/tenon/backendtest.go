@@ -62,7 +62,13 @@ Exit codes: 0 it passed, 1 it did not, 3 it could not be started.`,
 				view.Backend.write(c.stdout)
 				fmt.Fprintln(c.stdout)
 			}
-			c.try(cmd.Context(), spec, conformance.Options{Limit: limit, Only: cases.MatchString, Heard: func(r conformance.Result) {
+			matched := false
+			chosen := func(name string) bool {
+				ok := cases.MatchString(name)
+				matched = matched || ok
+				return ok
+			}
+			c.try(cmd.Context(), spec, conformance.Options{Limit: limit, Only: chosen, Heard: func(r conformance.Result) {
 				view.Cases = append(view.Cases, r)
 				if format == "text" {
 					c.printCase(r)
@@ -70,6 +76,9 @@ Exit codes: 0 it passed, 1 it did not, 3 it could not be started.`,
 			}})
 			if err := cmd.Context().Err(); err != nil {
 				return fault.New(fault.Canceled, "the test was ended after %d cases", len(view.Cases)).Wrap(err)
+			}
+			if !matched {
+				return fault.New(fault.UsageFlag, "--only %q is the name of no case", only).Fix("without --only the names are listed")
 			}
 			return c.finishTrial(view, format)
 		},

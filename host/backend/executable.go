@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"syscall"
 )
 
 // ErrSwapped is returned when an executable's bytes are not those that were first started.
@@ -34,7 +35,7 @@ func (i *image) close() { _ = i.file.Close() }
 
 // open opens and hashes the file. It refuses what is not a regular file, what anyone may write to, and other bytes than the first time.
 func (e *executable) open() (_ *image, err error) {
-	file, err := os.Open(e.path)
+	file, err := os.OpenFile(e.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe has no one at its other end
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +51,10 @@ func (e *executable) open() (_ *image, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%q is no regular file", e.path)
 	}
-	if info.Mode().Perm()&0o002 != 0 && e.path != "/proc/self/exe" {
-		return nil, fmt.Errorf("%q can be written to by everyone (mode %v): take that permission away", e.path, info.Mode().Perm())
+	if mode := info.Mode().Perm(); mode&0o002 != 0 && e.path != "/proc/self/exe" {
+		return nil, fmt.Errorf("%q can be written to by everyone (mode %v): take that permission away", e.path, mode)
+	} else if mode&0o020 != 0 && e.pinned { // between hashing and executing it is the file that stays the same, not its bytes
+		return nil, fmt.Errorf("%q can be written to by its group (mode %v): take that permission away, or do not pin it", e.path, mode)
 	}
 	hash := sha256.New()
 	head := make([]byte, 4)
@@ -84,3 +87,6 @@ func (e *executable) open() (_ *image, err error) {
 	}
 	return &image{path: path, file: file}, nil
 }
+
+// Digest is the SHA-256 of the executable that Start started: of the very bytes that run.
+func (s *Supervisor) Digest() []byte { return bytes.Clone(s.executable.digest) }

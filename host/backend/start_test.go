@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +47,7 @@ func TestBackendsThatDoNotStart(t *testing.T) {
 		{"directory", command(dir), []string{"no regular file"}},
 		{"no permission to run it", command(write("plain", "#!/bin/sh\n", 0o644)), []string{"permission denied"}},
 		{"everyone may write to it", command(write("open", "#!/bin/sh\n", 0o757)), []string{"written to by everyone"}},
+		{"pipe that nobody writes to", command(pipe(t, dir)), []string{"no regular file"}},
 		{"no format of an executable", command(write("text", "hello", 0o755)), []string{"exec format error"}},
 		{"script that says nothing", command(write("script", "#!/bin/sh\necho sorry >&2\nexit 3\n", 0o755)), []string{"sorry", "exit status 3"}},
 		{"no command", Spec{Name: "test"}, []string{"no command"}},
@@ -157,4 +159,13 @@ func TestPinnedExecutable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pipe makes a named pipe in dir.
+func pipe(t *testing.T, dir string) string {
+	path := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -59,17 +59,23 @@ var DefaultLimits = Limits{
 	HostCalls: 10_000_000, RunMillis: 10_000, CompileMillis: 30_000,
 }
 
-// WithDefaults replaces each zero field by its default.
+// MaxLimits are the most that anyone can give: beyond them lies no honest run, and sums of them still fit an int64.
+var MaxLimits = Limits{
+	GuestMemory: 4 << 30, HostTensors: 1 << 40, Metrics: 10_000_000, GridValues: 1 << 30, Findings: 1_000_000, LogBytes: 64 << 20,
+	HostCalls: 1_000_000_000_000, RunMillis: 7 * 24 * 3600 * 1000, CompileMillis: 3600 * 1000,
+}
+
+// WithDefaults replaces each zero field by its default, and what is above MaxLimits by that.
 func (l Limits) WithDefaults() Limits {
-	d := DefaultLimits
-	l.GuestMemory = cmp.Or(l.GuestMemory, d.GuestMemory)
-	l.HostTensors = cmp.Or(l.HostTensors, d.HostTensors)
-	l.Metrics = cmp.Or(l.Metrics, d.Metrics)
-	l.GridValues = cmp.Or(l.GridValues, d.GridValues)
-	l.Findings = cmp.Or(l.Findings, d.Findings)
-	l.LogBytes = cmp.Or(l.LogBytes, d.LogBytes)
-	l.HostCalls = cmp.Or(l.HostCalls, d.HostCalls)
-	l.RunMillis = cmp.Or(l.RunMillis, d.RunMillis)
-	l.CompileMillis = cmp.Or(l.CompileMillis, d.CompileMillis)
+	d, m := DefaultLimits, MaxLimits
+	l.GuestMemory = min(cmp.Or(l.GuestMemory, d.GuestMemory), m.GuestMemory)
+	l.HostTensors = min(cmp.Or(l.HostTensors, d.HostTensors), m.HostTensors)
+	l.Metrics = min(cmp.Or(l.Metrics, d.Metrics), m.Metrics)
+	l.GridValues = min(cmp.Or(l.GridValues, d.GridValues), m.GridValues)
+	l.Findings = min(cmp.Or(l.Findings, d.Findings), m.Findings)
+	l.LogBytes = min(cmp.Or(l.LogBytes, d.LogBytes), m.LogBytes)
+	l.HostCalls = min(cmp.Or(l.HostCalls, d.HostCalls), m.HostCalls)
+	l.RunMillis = min(cmp.Or(l.RunMillis, d.RunMillis), m.RunMillis)
+	l.CompileMillis = min(cmp.Or(l.CompileMillis, d.CompileMillis), m.CompileMillis)
 	return l
 }
