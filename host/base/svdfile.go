@@ -82,23 +82,45 @@ func (f svdFile) store(cacheDir string, text []byte) error {
 	return renameio.WriteFile(path, text, 0o600)
 }
 
-// private keeps the file where nothing else can name it, for as long as it is open.
+// private keeps the file where nothing else can name it, for as long as it is open. Its descriptor only reads: workers are handed it.
 func (f svdFile) private(text []byte) (*SVD, error) {
-	file, err := os.CreateTemp("", "tenon-svd-*")
+	written, err := os.CreateTemp("", "tenon-svd-*")
 	if err != nil {
 		return nil, fault.New(fault.IOWrite, "there is no place for the singular values of the base").Wrap(err).
 			Fix("free some space for temporary files")
 	}
-	defer os.Remove(file.Name())
-	if _, err := file.Write(text); err != nil {
-		return nil, fault.New(fault.IOWrite, "the singular values of the base cannot be kept").In(file.Name()).
-			Wrap(errors.Join(err, file.Close())).Fix("free some space for temporary files")
+	defer os.Remove(written.Name())
+	defer written.Close()
+	_, err = written.Write(text)
+	var file *os.File
+	if err == nil {
+		file, err = reopen(written)
+	}
+	if err != nil {
+		return nil, fault.New(fault.IOWrite, "the singular values of the base cannot be kept").In(written.Name()).Wrap(err).
+			Fix("free some space for temporary files")
 	}
 	opened, err := safetensors.OpenFile(file.Name(), file, safetensors.DefaultLimits)
 	if err != nil {
 		return nil, err
 	}
 	return f.check(opened)
+}
+
+// reopen opens the same file once more, to read it only.
+func reopen(written *os.File) (*os.File, error) {
+	want, err := written.Stat()
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Open(written.Name())
+	if err != nil {
+		return nil, err
+	}
+	if have, err := file.Stat(); err != nil || !os.SameFile(want, have) {
+		return nil, errors.Join(errors.New("another file took its name"), err, file.Close())
+	}
+	return file, nil
 }
 
 // open opens the file in the cache. Any error means that it has to be computed again.

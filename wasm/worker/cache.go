@@ -64,11 +64,17 @@ type entry struct {
 
 func (e entry) release() { _ = e.lock.Close() }
 
+// known reports whether the cache has an entry of a module, which may not be whole.
+func known(root string, sum [32]byte) bool {
+	_, err := os.Lstat(filepath.Join(root, entryName(sum)))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 // warm finds a module's compiled code, if it is there and whole, and keeps others from making room with it. An entry that is not whole is
 // removed.
 func warm(root string, sum [32]byte) (e entry, ok bool) {
 	e.dir = filepath.Join(root, entryName(sum))
-	if _, err := os.Lstat(e.dir); errors.Is(err, fs.ErrNotExist) {
+	if !known(root, sum) {
 		return entry{}, false
 	}
 	lock, err := os.OpenFile(filepath.Join(e.dir, sumFile), os.O_RDONLY|syscall.O_NONBLOCK, 0)

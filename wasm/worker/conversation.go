@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -58,7 +59,8 @@ func (c *conversation) hold(ctx context.Context) sandbox.Result {
 	quit := make(chan struct{})
 	defer close(quit)
 	run := make(chan struct{}, 1)
-	c.speaking.Go(func() { c.speak(run, quit) })
+	failed := make(chan error, 1)
+	c.speaking.Go(func() { failed <- c.speak(run, quit) })
 	go c.listen(frames, quit)
 	phase, limit := "compiling the module", c.limits.CompileMillis
 	spent := func(r sandbox.Result) sandbox.Result { // a worker that did not finish cannot say what it cost
@@ -78,6 +80,11 @@ func (c *conversation) hold(ctx context.Context) sandbox.Result {
 			c.stopped = true
 			return spent(sandbox.Result{Status: sandbox.Timeout,
 				Error: fmt.Sprintf("%s took more than %d ms: the worker was killed", phase, limit)})
+		case err := <-failed:
+			if err != nil {
+				c.stopped = true
+				return spent(sandbox.Result{Status: sandbox.WorkerDied, Error: "the worker was not given its files: " + err.Error()})
+			}
 		case m := <-frames:
 			if m.err != nil {
 				if errors.Is(m.err, errFrame) {
@@ -156,20 +163,32 @@ func (c *conversation) keep() {
 	}
 }
 
-// speak sends the request, the files and the module and, when it is told to, the word to run. It ends when the worker or the conversation does.
-func (c *conversation) speak(run, quit <-chan struct{}) {
+// speak sends the request, the files and the module and, when it is told to, the word to run. It ends when the worker or the conversation
+// does. Its error says why the files cannot be handed over; that the worker is gone is none, since whoever listens hears it.
+func (c *conversation) speak(run, quit <-chan struct{}) error {
 	if c.loaded {
 		<-c.process.prepared // the module is written, or cannot be
 	}
-	if writeFrame(c.process.in, frameRequest, c.body) != nil || sendFiles(c.process.in, c.files) != nil ||
-		!c.loaded && writeFrame(c.process.in, frameModule, c.job.Wasm) != nil {
-		return
+	if writeFrame(c.process.in, frameRequest, c.body) != nil {
+		return nil
+	}
+	if err := sendFiles(c.process.in, c.files); err != nil {
+		for _, gone := range []error{io.EOF, syscall.EPIPE, syscall.ECONNRESET} {
+			if errors.Is(err, gone) {
+				return nil
+			}
+		}
+		return err
+	}
+	if !c.loaded && writeFrame(c.process.in, frameModule, c.job.Wasm) != nil {
+		return nil
 	}
 	select {
 	case <-run:
 		_ = writeFrame(c.process.in, frameRun, nil)
 	case <-quit:
 	}
+	return nil
 }
 
 // listen passes the worker's frames on. It ends with the first error, which is io.EOF when the worker ended, or with the conversation.

@@ -51,6 +51,7 @@ type ending struct {
 	cpu      int64 // nanoseconds
 	resident int64 // bytes, at most at once; 0 where nobody knows
 	state    string
+	lingered bool // it had hung up and did not end: we killed it
 	stderr   string
 }
 
@@ -139,6 +140,7 @@ func (p *process) end(ctx context.Context, hungUp bool, deadline time.Time) endi
 	select {
 	case <-p.dead:
 	default:
+		e.lingered = hungUp
 		e.resident, e.cpu = residentPeak(p.cmd.Process.Pid), processorTime(p.cmd.Process.Pid)
 	}
 	_ = p.in.Close()
@@ -188,7 +190,10 @@ func diedResult(r sandbox.Result, e ending) sandbox.Result {
 		}
 	}
 	r.Error = fmt.Sprintf("%s (%s)", r.Error, e.state)
-	if strings.Contains(e.state, "killed") {
+	switch {
+	case e.lingered:
+		r.Error += ": it closed its output and did not end, so it was killed"
+	case strings.Contains(e.state, "killed"):
 		r.Error += ": killed from outside, perhaps for want of memory"
 	}
 	if first, _, _ := strings.Cut(strings.TrimSpace(e.stderr), "\n"); first != "" {

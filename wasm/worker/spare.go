@@ -42,11 +42,12 @@ type spare struct {
 	entry   entry // of the cache, in use until the spare is
 }
 
-// take gives a worker that has compiled the module, or one that has read nothing, or nil. It is the caller's to end.
-func (s *spares) take(want load, files int) (p *process, loaded bool) {
+// take gives a worker that has compiled the module, or one that has read nothing, or nil. It is the caller's to end. For a run that is to
+// fill the cache it gives none that has compiled: that one writes nothing.
+func (s *spares) take(want load, files int, cold bool) (p *process, loaded bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if files <= maxPreparedFiles {
+	if files <= maxPreparedFiles && !cold {
 		if kept := s.find(func(k *spare) bool { return k.loaded && k.load == want }); kept != nil {
 			return kept.process, true
 		}

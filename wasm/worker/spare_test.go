@@ -87,21 +87,44 @@ func TestLoadedSpareIsForItsModule(t *testing.T) {
 		name  string
 		ask   load
 		files int
+		cold  bool
 		want  bool
 	}{
-		{"its module", load{[32]byte{1}, limits}, 0, true},
-		{"another module", load{[32]byte{2}, limits}, 0, false},
-		{"other limits", load{[32]byte{1}, other}, 0, false},
-		{"too many files", load{[32]byte{1}, limits}, maxPreparedFiles + 1, false},
+		{"its module", load{[32]byte{1}, limits}, 0, false, true},
+		{"another module", load{[32]byte{2}, limits}, 0, false, false},
+		{"other limits", load{[32]byte{1}, other}, 0, false, false},
+		{"too many files", load{[32]byte{1}, limits}, maxPreparedFiles + 1, false, false},
+		{"to fill the cache", load{[32]byte{1}, limits}, 0, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &spares{all: []*spare{{loaded: true, load: load{[32]byte{1}, limits}, process: &process{dead: make(chan struct{})},
 				expiry: time.NewTimer(time.Hour)}}}
-			if p, loaded := s.take(c.ask, c.files); (p != nil) != c.want || loaded != c.want {
+			if p, loaded := s.take(c.ask, c.files, c.cold); (p != nil) != c.want || loaded != c.want {
 				t.Errorf("given %t, loaded %t, want %t", p != nil, loaded, c.want)
 			}
 		})
 	}
+}
+
+// TestColdRunLeavesTheLoadedSpare: a run that the cache has lost the module for compiles it, whatever a spare has loaded, so that there is
+// code to publish.
+func TestColdRunLeavesTheLoadedSpare(t *testing.T) {
+	r := &Runner{CacheDir: filepath.Join(t.TempDir(), "cache")}
+	defer r.Close()
+	j := job(wasmtest.Returning(7), soon)
+	p, err := start("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(p.prepared)
+	r.spares.all = []*spare{{loaded: true, load: load{j.SHA256, j.Limits.WithDefaults()}, process: p, expiry: time.NewTimer(time.Hour)}}
+	if result, _ := r.Run(context.Background(), j); result.Code != 7 {
+		t.Errorf("%+v", result)
+	}
+	if len(r.spares.all) != 1 {
+		t.Error("the spare is taken")
+	}
+	compiledFile(t, filepath.Join(r.CacheDir, entryName(j.SHA256)))
 }
 
 // TestSpareOfTheOftenerModule: a module that ran as often as another does not take its place.
@@ -147,7 +170,14 @@ func TestDeadSpareIsReplaced(t *testing.T) {
 			if when == "long ago" {
 				<-p.gone
 			}
-			if result, _ := r.Run(context.Background(), job(wasmtest.Returning(7), abi.Limits{})); result.Code != 7 {
+			file, err := os.Open(os.DevNull) // which cannot be handed to it
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			j := job(wasmtest.Returning(7), abi.Limits{})
+			j.Input.Targets = []sandbox.Target{targetIn(file)}
+			if result, _ := r.Run(context.Background(), j); result.Code != 7 {
 				t.Errorf("%+v", result)
 			}
 		})

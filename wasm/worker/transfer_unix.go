@@ -16,12 +16,9 @@ const batch = 64
 
 // inlet makes the socket that is a worker's stdin.
 func inlet() (ours, theirs *os.File, err error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	pair, err := socketpair()
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
-	}
-	for _, fd := range pair {
-		unix.CloseOnExec(fd)
 	}
 	err = unix.SetNonblock(pair[0], true) // so that closing it ends a write that is under way
 	return os.NewFile(uintptr(pair[0]), "a worker's inlet"), os.NewFile(uintptr(pair[1]), "stdin"), err
@@ -39,8 +36,8 @@ func sendFiles(to *os.File, files []*os.File) error {
 		if err := withDescriptors(some, nil, func(descriptors []int) error {
 			var sendErr error
 			err := socket.Write(func(fd uintptr) bool {
-				sendErr = unix.Sendmsg(int(fd), []byte{1}, unix.UnixRights(descriptors...), nil, 0)
-				return sendErr != unix.EAGAIN
+				sendErr = os.NewSyscallError("sendmsg", unix.Sendmsg(int(fd), []byte{1}, unix.UnixRights(descriptors...), nil, 0))
+				return !errors.Is(sendErr, unix.EAGAIN)
 			})
 			return errors.Join(err, sendErr)
 		}); err != nil {
@@ -65,6 +62,9 @@ func withDescriptors(files []*os.File, descriptors []int, do func([]int) error) 
 	}
 	var inner error
 	err = connection.Control(func(fd uintptr) { inner = withDescriptors(files[1:], append(descriptors, int(fd)), do) })
+	if err != nil {
+		err = fmt.Errorf("%s: %w", files[0].Name(), err)
+	}
 	return errors.Join(err, inner)
 }
 

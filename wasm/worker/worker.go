@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 
@@ -70,8 +69,11 @@ type Job struct {
 	Trace    sandbox.Trace // filled with what the host calls cost; nil where nobody asks
 }
 
-// Run runs a job in a process of its own and always gives a result: within the limits' compile and run time, counted from when the job is
-// let in. It also says how the worker was confined, Full or Partial. When ctx ends, the worker is killed and the status is WorkerDied.
+// Run runs a job in a process of its own and always gives a result. It first waits, as long as ctx allows, until no other run compiles the
+// same module and until there is a slot and memory; from then on it takes the limits' compile and run time at most. A worker that has to
+// be replaced by another, as a spare died before it read the module or the cache is damaged or full, adds to it what it took, at most the
+// compile time. Run also says how the worker was confined, Full or Partial. When ctx ends, the worker is killed and the status is
+// WorkerDied.
 func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 	if sum := sha256.Sum256(job.Wasm); sum != job.SHA256 {
 		return sandbox.Result{Status: sandbox.Invalid, Error: fmt.Sprintf("the module's SHA-256 is %x, not %x", sum, job.SHA256)}, Full
@@ -87,67 +89,41 @@ func (r *Runner) Run(ctx context.Context, job Job) (sandbox.Result, string) {
 	if req.Threads = r.Threads; req.Threads == 0 {
 		req.Threads = 2
 	}
-	release, err := r.admit(ctx, job.Limits)
+	allowed, err := r.permit(ctx, job)
 	if err != nil {
 		return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
 	}
 	var last *process
-	defer func() { afterwards(last, release) }()
+	defer func() { afterwards(last, allowed.release) }()
+	defer allowed.published()
 
-	attempt := func(published func()) outcome {
-		o := r.attempt(ctx, job, req, files, published)
+	attempt := func() outcome {
+		o := r.attempt(ctx, job, req, files, allowed.published)
 		last = o.process
 		return o
 	}
-	published := func() {}
-	if r.CacheDir == "" || CheckCache(r.CacheDir) != nil {
-		o := attempt(published)
-		return o.result, o.confinement
-	}
-	entry, ok := warm(r.CacheDir, job.SHA256)
-	if !ok {
-		if published, err = r.compiling.acquire(ctx, job.SHA256); err != nil {
-			return sandbox.Result{Status: sandbox.WorkerDied, Error: "canceled before the worker was started"}, Full
-		}
-		defer published()
-		entry, ok = warm(r.CacheDir, job.SHA256) // whoever compiled it meanwhile
-	}
-	if ok {
-		published()
-		req.CacheDir = entry.dir
-		o := attempt(published)
-		entry.release()
+	if allowed.loads {
+		req.CacheDir = allowed.entry.dir
+		o := attempt()
+		allowed.entry.release()
 		if !o.broken {
 			return o.result, o.confinement
 		}
-		_ = os.RemoveAll(entry.dir)
+		_ = os.RemoveAll(allowed.entry.dir)
 	}
 	req.CacheDir = ""
-	if temp, err := os.MkdirTemp(r.CacheDir, tempName); err == nil {
-		defer func() { afterwards(last, func() { _ = os.RemoveAll(temp) }) }()
-		req.CacheDir, req.Cold = temp, true
+	if allowed.cached {
+		if temp, err := os.MkdirTemp(r.CacheDir, tempName); err == nil {
+			defer func() { afterwards(last, func() { _ = os.RemoveAll(temp) }) }()
+			req.CacheDir, req.Cold = temp, true
+		}
 	}
-	o := attempt(published)
+	o := attempt()
 	if o.broken { // the disk is full, say: what cannot be kept can still be run
 		req.CacheDir, req.Cold = "", false
-		o = attempt(published)
+		o = attempt()
 	}
 	return o.result, o.confinement
-}
-
-// admit waits until there is a slot and memory for a run.
-func (r *Runner) admit(ctx context.Context, limits abi.Limits) (release func(), err error) {
-	r.once.Do(func() {
-		r.queue.slots, r.queue.budget = r.Parallel, r.Memory
-		if r.Parallel <= 0 {
-			r.queue.slots = runtime.NumCPU()
-		}
-		if r.Memory <= 0 {
-			r.queue.budget = halfOfMemory()
-		}
-		r.queue.budget -= min(r.queue.budget/4, spareBytes*int64(max(0, r.Spares)))
-	})
-	return r.queue.acquire(ctx, footprint(limits))
 }
 
 // afterwards calls do when the process is gone: now, if it is, and without keeping the caller waiting if it is not.
@@ -184,7 +160,7 @@ func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.
 		return outcome{result: sandbox.Result{Status: sandbox.WorkerDied, Error: text}, confinement: Partial}
 	}
 	wanted := load{job.SHA256, job.Limits.WithDefaults()}
-	p, loaded := r.spares.take(wanted, len(files))
+	p, loaded := r.spares.take(wanted, len(files), req.Cold)
 	spare := p != nil
 	if req.CacheDir != "" && !req.Cold {
 		r.spares.fill(r, &wanted, job.Wasm)

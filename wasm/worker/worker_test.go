@@ -215,3 +215,28 @@ func TestFilesTravelToTheWorker(t *testing.T) {
 		t.Errorf("a shape that does not fit: %+v", result)
 	}
 }
+
+// targetIn is a target whose weights lie in a file.
+func targetIn(file *os.File) sandbox.Target {
+	source := func(rows, cols int) sandbox.Source {
+		return sandbox.Source{Reader: file, Ref: tensor.Ref{Name: "w", DType: tensor.F32, Shape: []int{rows, cols}, Length: int64(rows * cols * 4)}}
+	}
+	return sandbox.Target{Name: "w", A: source(2, 4), B: source(4, 2), Rank: 2, In: 4, Out: 4}
+}
+
+// TestFileThatCannotTravel: the run ends with the reason, and not when the worker has waited for the file until its deadline.
+func TestFileThatCannotTravel(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j := job(wasmtest.Quiet(), soon)
+	j.Input.Targets = []sandbox.Target{targetIn(file)}
+	result, _ := new(Runner).Run(context.Background(), j)
+	if result.Status != sandbox.WorkerDied || !strings.Contains(result.Error, "not given its files: "+os.DevNull) {
+		t.Errorf("%+v", result)
+	}
+}
