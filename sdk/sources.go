@@ -4,8 +4,10 @@ package sdk
 
 import "embed"
 
-// Sources are the SDKs as they lie in this folder: for Go abi, diag and tensor, for the others a folder of their name. Tests are among them.
+// Sources are the SDKs as they lie in this folder: for Go abi, diag and tensor, for the others a folder of their name, and of all of them the reference, abi/ABI.md.
+// Tests are among them.
 //
+//go:embed abi/ABI.md
 //go:embed abi/*.go tensor/*.go diag/*.go diag/diagtest/*.go diag/internal/host/*.go
 //go:embed c/*.h
 //go:embed rust/Cargo.toml rust/src

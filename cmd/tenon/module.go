@@ -1,17 +1,23 @@
 package main
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/moduletest"
 	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/wasm/modules"
 	"github.com/tenon-ml/tenon/wasm/worker"
@@ -40,6 +46,13 @@ func openModule(ref string) (modules.Module, error) {
 		}
 		ids = append(ids, m.Manifest.ID)
 	}
+	if !strings.HasSuffix(ref, ".wasm") {
+		if info, err := os.Stat(ref); err == nil && info.Mode().IsRegular() {
+			if _, err := os.Stat(ref + ".wasm"); err != nil {
+				return modules.Module{}, fault.New(fault.UsageFlag, "not a .wasm file").In(ref).Fix("name the module that was built: NAME.wasm")
+			}
+		}
+	}
 	if !strings.HasSuffix(ref, ".wasm") && !strings.ContainsRune(ref, filepath.Separator) {
 		if _, err := os.Stat(ref + ".wasm"); err != nil {
 			e := fault.New(fault.UsageFlag, "%q is no module that ships with Tenon, and there is no file %s.wasm", ref, ref).
@@ -51,18 +64,58 @@ func openModule(ref string) (modules.Module, error) {
 		}
 	}
 	m, err := modules.Open(ref)
+	manifest := strings.TrimSuffix(ref, ".wasm") + ".json"
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(err.Error(), "manifest"):
 		return m, fault.New(fault.IONotFound, "the module has no manifest").In(ref).Wrap(err).
-			Fix("write NAME.json beside NAME.wasm; tenon module new makes one to begin with")
+			Fix("write %s beside %s.wasm; tenon module new makes one to begin with", filepath.Base(manifest),
+				strings.TrimSuffix(filepath.Base(manifest), ".json"))
 	case errors.Is(err, fs.ErrNotExist):
 		return m, fault.New(fault.IONotFound, "there is no such module").In(ref).Wrap(err).Fix("build it first: make")
 	case errors.Is(err, fs.ErrPermission):
 		return m, fault.New(fault.IORead, "the module cannot be read").In(ref).Wrap(err)
+	case err != nil && strings.HasPrefix(err.Error(), "manifest"):
+		return m, manifestError(manifest, ref, err)
 	case err != nil:
-		return m, fault.New(fault.ModuleInvalid, "the module cannot be read").In(ref).Wrap(err).Fix("correct the manifest, or the file")
+		return m, fault.New(fault.ModuleInvalid, "the module cannot be read").In(ref).Wrap(err).Fix("correct the file")
 	}
 	return m, nil
+}
+
+// manifestError says where in a manifest that does not open something is wrong, and what to do about it.
+func manifestError(manifest, ref string, cause error) error {
+	asIs := fault.New(fault.ModuleInvalid, "the manifest cannot be read").In(ref).Wrap(cause).Fix("correct %s", filepath.Base(manifest))
+	f, err := os.OpenFile(manifest, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe has no one at its other end
+	if err != nil {
+		return asIs
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil || len(text) > maxManifest {
+		return asIs
+	}
+	list := fault.All(moduletest.ExplainManifest(manifest, text, cause))
+	for _, e := range list {
+		if e.Pointer == "/sha256" && strings.Contains(e.Cause, "not of one build") {
+			have := ""
+			if guest, err := os.ReadFile(strings.TrimSuffix(manifest, ".json") + ".wasm"); err == nil {
+				have = fmt.Sprintf("%x", sha256.Sum256(guest))
+			}
+			e.Fix("remove sha256 from %s or set it to %s", filepath.Base(manifest), cmp.Or(have, "that of the guest"))
+		}
+	}
+	return list.Err()
+}
+
+// maxManifest is the most bytes that a manifest is read for.
+const maxManifest = 1 << 20
+
+// needFor refuses a flag of a subcommand that was not given.
+func needFor(subcommand, flag, value string) error {
+	if value != "" {
+		return nil
+	}
+	return fault.New(fault.UsageFlag, "--%s is needed", flag).Fix("see tenon module %s --help", subcommand)
 }
 
 // moduleCache is where what can be computed again is kept, for checks and for the runs of these commands.

@@ -3,7 +3,11 @@ package main
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/go-json-experiment/json"
@@ -33,6 +37,7 @@ type listedModule struct {
 	ManifestSHA256 string           `json:"manifestSha256"`
 	File           string           `json:"file"` // "" for one that ships with Tenon
 	InPolicy       bool             `json:"inPolicy"`
+	Note           string           `json:"note,omitzero"` // what is wrong with its file
 }
 
 func (c *command) moduleList() *cobra.Command {
@@ -50,7 +55,7 @@ func (c *command) moduleList() *cobra.Command {
 					return err
 				}
 			}
-			view, err := listModules(policy)
+			view, err := listModules(policy, filepath.Dir(c.policy))
 			if err != nil {
 				return err
 			}
@@ -64,7 +69,8 @@ func (c *command) moduleList() *cobra.Command {
 	return cmd
 }
 
-func listModules(policy *gate.Policy) (moduleListing, error) {
+// listModules lists the modules that ship with Tenon, and those that a policy has beside them, whose files are relative to dir.
+func listModules(policy *gate.Policy, dir string) (moduleListing, error) {
 	view := moduleListing{SchemaVersion: "tenon.module-list/v1", Policy: policy.Name}
 	builtin, err := modules.Builtin()
 	if err != nil {
@@ -82,8 +88,23 @@ func listModules(policy *gate.Policy) (moduleListing, error) {
 	}
 	for _, r := range policy.Modules {
 		if asked[r.ID] {
-			view.Modules = append(view.Modules, listedModule{ID: r.ID, Needs: r.Grant, SHA256: r.SHA256, ManifestSHA256: r.ManifestSHA256, File: r.File,
-				InPolicy: true})
+			listed := listedModule{ID: r.ID, Needs: r.Grant, SHA256: r.SHA256, ManifestSHA256: r.ManifestSHA256, File: r.File, InPolicy: true}
+			path := r.File
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			switch m, err := modules.Open(path); {
+			case errors.Is(err, fs.ErrNotExist):
+				listed.Note = "missing"
+			case err != nil:
+				listed.Note = "cannot be read"
+			default:
+				listed.Version, listed.Title, listed.Cost = m.Manifest.Version, m.Manifest.Title, m.Manifest.Cost
+				if hex.EncodeToString(m.SHA256[:]) != r.SHA256 || hex.EncodeToString(m.ManifestSHA256[:]) != r.ManifestSHA256 {
+					listed.Note = "not the build that the policy names"
+				}
+			}
+			view.Modules = append(view.Modules, listed)
 		}
 	}
 	return view, nil
@@ -97,13 +118,18 @@ func (c *command) printModules(view moduleListing) error {
 		if m.InPolicy {
 			runs = "yes"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.12s\t%s\n", report.Escape(m.ID), report.Escape(cmp.Or(m.Version, lastPart(m.File, 20), "missing")),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%.12s\t%s\n", report.Escape(m.ID), report.Escape(cmp.Or(m.Version, "-")),
 			cmp.Or(string(m.Cost), "-"), cmp.Or(capabilities(m.Needs), "-"), cmp.Or(m.SHA256, "-"), runs)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintln(c.stdout)
+	for _, m := range view.Modules {
+		if m.File != "" {
+			writeWrapped(c.stdout, m.ID+"  ", strings.TrimSuffix(m.File+": "+m.Note, ": "), 80)
+		}
+	}
 	writeWrapped(c.stdout, "", fmt.Sprintf("RUNS: in a check with policy %s. tenon module show ID tells more of one.", view.Policy), 80)
 	return nil
 }

@@ -29,7 +29,12 @@ SDK, so that nothing has to be fetched. Nothing that exists is written over.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := args[0]
-			if err := errors.Join(need("lang", lang), moduleName(name)); err != nil {
+			var missing error
+			if lang == "" {
+				missing = fault.New(fault.UsageFlag, "--lang is needed").
+					Fix("choose one of: %s; see tenon module new --help", strings.Join(languageNames(), ", "))
+			}
+			if err := errors.Join(missing, moduleName(name)); err != nil {
 				return err
 			}
 			i := slices.IndexFunc(languages, func(l language) bool { return l.name == lang })
@@ -122,7 +127,9 @@ func writeExclusive(path string, text []byte) error {
 
 func (c *command) printNew(name, dir string, l language) error {
 	shown := report.Escape(dir)
-	fmt.Fprintf(c.stdout, "%s is in %s: a diagnostic in %s that warns of factors that\nare out of proportion.\n\n", name, shown, l.title)
+	writeWrapped(c.stdout, "", fmt.Sprintf("Wrote %s/: a diagnostic in %s that warns of factors that are out of proportion.",
+		strings.TrimSuffix(dir, "/"), l.title), 80)
+	fmt.Fprintln(c.stdout)
 	writeWrapped(c.stdout, "needs  ", l.toolchain, 80)
 	_, err := fmt.Fprintf(c.stdout, "\n    cd %s\n    make            builds %s.wasm\n    make test       %s\n\n"+
 		"Then edit %s, %s.json and %s.cases.json.\n", shown, name, l.tests, l.source, name, name)

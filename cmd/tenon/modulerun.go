@@ -19,6 +19,7 @@ import (
 	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/moduletest"
 	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/sdk/abi"
 	"github.com/tenon-ml/tenon/wasm/modules"
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
@@ -33,15 +34,21 @@ func (c *command) moduleRun() *cobra.Command {
 		Long: `Run gives a diagnostic an adapter in the sandbox, as a check would, and prints
 all that it gave and what each function of the ABI cost. It decides nothing.
 
-Exit codes: 0 it ran to its end, 1 the adapter is refused, 2 usage, 3 could not
-tell, 4 the diagnostic gave up, crashed, was refused or took too long.`,
+Exit codes: 0 it ran to its end, 1 the adapter is refused, 2 usage or a broken
+manifest, 3 could not tell, 4 the diagnostic gave up, crashed, was refused or
+took too long.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(need("adapter", subject.Adapter), need("base", subject.Base), oneOf("output", format, formats...)); err != nil {
+			if err := errors.Join(needFor("run", "adapter", subject.Adapter), needFor("run", "base", subject.Base),
+				oneOf("output", format, formats...)); err != nil {
 				return err
 			}
 			m, err := openModule(args[0])
-			if err != nil {
+			switch {
+			case err != nil && fault.ClassOf(err) == fault.Rejected: // which is what is said of the adapter here
+				exitCode(cmd.Context(), err, c.stderr)
+				return exitError(exitUsage)
+			case err != nil:
 				return err
 			}
 			requirement := gate.Requirement{ID: m.Manifest.ID, Limits: m.Manifest.Limits, BaseSVD: m.Manifest.BaseSVDRank != 0}
@@ -134,7 +141,7 @@ func (c *command) runModule(ctx context.Context, m modules.Module, s moduletest.
 	if format == "json" {
 		err = json.MarshalWrite(c.stdout, view, json.Deterministic(true), jsontext.WithIndent("  "))
 	} else {
-		err = c.printRun(view)
+		err = c.printRun(view, runRemedy(view.Module, requirement.Grant, m.Manifest.Needs))
 	}
 	if err == nil && seen.Result.Status != sandbox.OK {
 		return exitError(exitInconclusive)
@@ -142,7 +149,18 @@ func (c *command) runModule(ctx context.Context, m modules.Module, s moduletest.
 	return err
 }
 
-func (c *command) printRun(v moduleRunView) error {
+// runRemedy says what to do about a run that did not end well; "" where there is nothing to say.
+func runRemedy(m report.Module, granted, needs []abi.Capability) string {
+	if status := sandbox.Status(m.Status); status != sandbox.Denied {
+		return moduletest.Remedy(sandbox.Result{Status: status, Error: m.Error})
+	}
+	if slices.ContainsFunc(needs, func(need abi.Capability) bool { return !slices.Contains(granted, need) }) {
+		return fmt.Sprintf("leave --grant out, or give all that it needs: --grant %s", strings.ReplaceAll(capabilities(needs), " ", ","))
+	}
+	return "name every capability that is used under needs in the manifest"
+}
+
+func (c *command) printRun(v moduleRunView, remedy string) error {
 	m := v.Module
 	line := func(label, format string, args ...any) {
 		writeWrapped(c.stdout, fmt.Sprintf("%-8s", label), fmt.Sprintf(format, args...), 80)
@@ -152,11 +170,18 @@ func (c *command) printRun(v moduleRunView) error {
 	if m.Error != "" {
 		line("", "%s", m.Error)
 	}
+	if remedy != "" {
+		line("", "%s", remedy)
+	}
 	if m.Usage.CompileMs == 0 && m.Usage.WallMs == 0 {
 		return nil // it did not run
 	}
-	line("cost", "%.1f ms, and %.1f ms to compile or load it; %s at most; %s host calls", m.Usage.WallMs, m.Usage.CompileMs,
-		fmt.Sprintf("%.1f MiB", mebibytes(uint64(m.Usage.PeakBytes))), report.Count(m.Usage.HostCalls))
+	if u := m.Usage; u.CompileMs == 0 && u.HostCalls == 0 && u.PeakBytes == 0 {
+		line("cost", "%.1f ms until its worker was killed; all else is not known", u.WallMs)
+	} else {
+		line("cost", "%.1f ms, and %.1f ms to compile or load it; %s at most; %s host calls", u.WallMs, u.CompileMs,
+			fmt.Sprintf("%.1f MiB", mebibytes(uint64(u.PeakBytes))), report.Count(u.HostCalls))
+	}
 	line("sandbox", "%s", m.Sandbox)
 
 	if len(v.Metrics) > 0 {
@@ -183,7 +208,9 @@ func (c *command) printRun(v moduleRunView) error {
 	if log := strings.TrimSpace(v.Log); log != "" {
 		fmt.Fprintln(c.stdout, "\nlog")
 		for text := range strings.SplitSeq(log, "\n") {
-			writeWrapped(c.stdout, "  ", text, 80)
+			if text = strings.TrimSpace(strings.ReplaceAll(text, "\t", " ")); text != "" {
+				writeWrapped(c.stdout, "  ", text, 80)
+			}
 		}
 	}
 	return c.printCalls(v)
@@ -198,8 +225,12 @@ func about(target, with string) string {
 	return text
 }
 
-// printMetrics groups numbers by what they are about.
+// printMetrics shows numbers in a table of what they are about where that fits, and grouped by it otherwise.
 func (c *command) printMetrics(metrics []report.Metric) error {
+	if rows := metricTable(metrics, 80); rows != nil {
+		_, err := fmt.Fprintln(c.stdout, strings.Join(rows, "\n"))
+		return err
+	}
 	previous := "\x00"
 	for _, m := range metrics {
 		if subject := about(m.Target, m.With); subject != previous {

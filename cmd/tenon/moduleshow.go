@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +31,10 @@ func (c *command) moduleShow() *cobra.Command {
 		Long: `Show reads NAME.wasm and the manifest NAME.json beside it: what it imports and
 needs, its limits and parameters, its digests, and everything that would keep it
 from running. Nothing of the module is run or compiled. The last lines are what
-a policy needs to name this very build.`,
+a policy needs to name this very build.
+
+Exit codes: 0 shown, also where something would keep it from running, 1 its
+manifest or file is refused, 2 usage, 3 a file is missing or cannot be read.`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := oneOf("output", format, formats...); err != nil {
@@ -123,9 +127,10 @@ func policyLines(m modules.Module) string {
 	}
 	fmt.Fprintf(&b, "  - id: %s\n", strings.TrimSpace(string(quoted)))
 	if m.File != "" {
-		file, err := yaml.Marshal(m.File)
+		base := filepath.Base(m.File) // the policy lies beside it more often than where this command runs
+		file, err := yaml.Marshal(base)
 		if err != nil {
-			file = []byte(strconv.Quote(m.File))
+			file = []byte(strconv.Quote(base))
 		}
 		fmt.Fprintf(&b, "    file: %s\n", strings.TrimSpace(string(file)))
 	}
@@ -198,9 +203,13 @@ func (c *command) printModule(v moduleView) {
 
 	if len(m.Params) > 0 {
 		fmt.Fprintf(c.stdout, "\nparameters, and their defaults\n")
-		for _, name := range slices.Sorted(maps.Keys(m.Params)) {
-			p := m.Params[name]
-			writeWrapped(c.stdout, fmt.Sprintf("  %s  ", name), fmt.Sprintf("%s: %s", strconv.FormatFloat(p.Default, 'g', -1, 64), p.Doc), 80)
+		names, widest, longest := slices.Sorted(maps.Keys(m.Params)), 0, 0
+		value := func(name string) string { return strconv.FormatFloat(m.Params[name].Default, 'g', -1, 64) }
+		for _, name := range names {
+			widest, longest = max(widest, len(name)), max(longest, len(value(name)))
+		}
+		for _, name := range names {
+			writeWrapped(c.stdout, fmt.Sprintf("  %-*s = %-*s   ", min(widest, 24), name, longest, value(name)), m.Params[name].Doc, 80)
 		}
 	}
 	c.printImports(v.Imports)

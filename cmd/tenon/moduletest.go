@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ import (
 const interpreterPatience = 5 * time.Second
 
 func (c *command) moduleTest() *cobra.Command {
-	var cases, format string
+	var cases, only, format string
 	cmd := &cobra.Command{
 		Use:   "test FILE [--cases FILE]",
 		Short: "Run the conformance tests and the author's cases on a diagnostic",
@@ -39,6 +40,10 @@ Exit codes: 0 all passed, 1 something failed, 2 usage or unreadable cases,
 			if err := oneOf("output", format, formats...); err != nil {
 				return err
 			}
+			pattern, err := regexp.Compile(only)
+			if err != nil {
+				return fault.New(fault.UsageFlag, "--only is not a regular expression").Wrap(err).Fix("for instance --only '^no base$'")
+			}
 			m, err := openModule(args[0])
 			if err != nil {
 				return err
@@ -47,11 +52,12 @@ Exit codes: 0 all passed, 1 something failed, 2 usage or unreadable cases,
 			if err != nil {
 				return err
 			}
-			return c.testModule(cmd.Context(), m, read, format)
+			return c.testModule(cmd.Context(), m, read, pattern, format)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&cases, "cases", "", "`FILE` of cases (default: NAME.cases.json beside the module, if there is one)")
+	flags.StringVar(&only, "only", "", "run only the tests and cases whose names `REGEXP` matches")
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: text, json")
 	return cmd
 }
@@ -80,6 +86,7 @@ type moduleTestView struct {
 	Passed        bool          `json:"passed"`
 	Conformance   []outcomeView `json:"conformance"`
 	Cases         []outcomeView `json:"cases"`
+	Only          string        `json:"only,omitzero"` // what --only picked; the rest was not looked at
 }
 
 type outcomeView struct {
@@ -90,11 +97,12 @@ type outcomeView struct {
 }
 
 type problemView struct {
-	What string `json:"what"`
-	Hint string `json:"hint"`
+	What string   `json:"what"`
+	Hint string   `json:"hint"`
+	Log  []string `json:"log,omitzero"` // the first lines of what the module logged
 }
 
-func (c *command) testModule(ctx context.Context, m modules.Module, cases *moduletest.Cases, format string) error {
+func (c *command) testModule(ctx context.Context, m modules.Module, cases *moduletest.Cases, only *regexp.Regexp, format string) error {
 	one, err := c.moduleRunner(1)
 	if err != nil {
 		return err
@@ -107,7 +115,12 @@ func (c *command) testModule(ctx context.Context, m modules.Module, cases *modul
 	defer one.Close()
 	defer two.Close()
 	view := moduleTestView{SchemaVersion: "tenon.module-test/v1", ID: m.Manifest.ID, Version: m.Manifest.Version, SHA256: fmt.Sprintf("%x", m.SHA256),
-		Conformance: []outcomeView{}, Cases: []outcomeView{}}
+		Conformance: []outcomeView{}, Cases: []outcomeView{}, Only: only.String()}
+	if cases != nil && view.Only != "" {
+		picked := *cases
+		picked.Cases = slices.DeleteFunc(slices.Clone(cases.Cases), func(c moduletest.Case) bool { return !only.MatchString(c.Name) })
+		cases = &picked
+	}
 	text := format == "text"
 	told := func(list *[]outcomeView) func(moduletest.Outcome) {
 		return func(o moduletest.Outcome) {
@@ -120,12 +133,16 @@ func (c *command) testModule(ctx context.Context, m modules.Module, cases *modul
 	if text {
 		fmt.Fprintf(c.stdout, "module  %s %s  sha256:%.12s\n\nconformance\n", m.Manifest.ID, m.Manifest.Version, view.SHA256)
 	}
-	kit := moduletest.Kit{One: one, Two: two, Interpreter: interpret, Told: told(&view.Conformance)}
+	kit := moduletest.Kit{One: one, Two: two, Interpreter: interpret, Told: told(&view.Conformance), Only: only.MatchString}
 	conformance, err := kit.Conform(ctx, m)
 	if err != nil {
 		return notTested(err)
 	}
 	fits := conformance[0].Passed()
+	if fits && len(conformance) == 1 && !only.MatchString(conformance[0].Name) && (cases == nil || len(cases.Cases) == 0) {
+		return fault.New(fault.UsageFlag, "--only %q matches no test and no case", view.Only).
+			Fix("match the names that tenon module test prints without it")
+	}
 	if cases != nil && fits {
 		if text {
 			fmt.Fprintln(c.stdout)
@@ -167,7 +184,7 @@ func interpret(ctx context.Context, o sandbox.Options) sandbox.Result {
 func newOutcomeView(o moduletest.Outcome) outcomeView {
 	v := outcomeView{Name: o.Name, Passed: o.Passed(), Skipped: o.Skipped, Problems: []problemView{}}
 	for _, p := range o.Problems {
-		v.Problems = append(v.Problems, problemView{p.What, p.Fix})
+		v.Problems = append(v.Problems, problemView{p.What, p.Fix, p.Log})
 	}
 	return v
 }
@@ -196,6 +213,9 @@ func (c *command) printOutcome(o moduletest.Outcome) {
 		writeWrapped(c.stdout, "  FAIL  ", o.Name, 80)
 		for _, p := range o.Problems {
 			writeWrapped(c.stdout, "        ", p.What, 80)
+			for _, said := range p.Log {
+				writeWrapped(c.stdout, "          | ", said, 80)
+			}
 			if p.Fix != "" {
 				writeWrapped(c.stdout, "          ", p.Fix, 80)
 			}

@@ -63,7 +63,11 @@ func (l language) files(name string) ([]newFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, sources...)
+	reference, err := fs.ReadFile(sdk.Sources, "abi/ABI.md")
+	if err != nil {
+		return nil, err
+	}
+	files = append(append(files, sources...), newFile{"tenon/ABI.md", reference})
 	slices.SortFunc(files, func(a, b newFile) int { return strings.Compare(a.path, b.path) })
 	return files, nil
 }
@@ -92,7 +96,7 @@ func goSDK() ([]newFile, error) {
 			return nil, err
 		}
 		for _, f := range found {
-			if strings.HasSuffix(f.path, "_test.go") {
+			if strings.HasSuffix(f.path, "_test.go") || !strings.HasSuffix(f.path, ".go") {
 				continue
 			}
 			f.text = withStandardJSON(f.text)

@@ -33,7 +33,7 @@ func TestScaffolds(t *testing.T) {
 					t.Errorf("%s has something left to be replaced", f.path)
 				}
 			}
-			for _, want := range []string{"Makefile", "README.md", "some-name.json", "some-name.cases.json", l.source} {
+			for _, want := range []string{"Makefile", "README.md", "some-name.json", "some-name.cases.json", "tenon/ABI.md", l.source} {
 				if !slices.Contains(paths, want) {
 					t.Errorf("there is no %s among %v", want, paths)
 				}

@@ -34,17 +34,25 @@ func parseSize(text string) (int64, error) {
 	return 0, wrong
 }
 
-// formatSize is a number of bytes in the largest decimal unit of which there is one.
+// formatSize is a number of bytes, rounded, in the largest decimal unit of which there is one.
 func formatSize(n int64) string {
 	switch {
 	case n >= 1e12:
 		return fmt.Sprintf("%.2f TB", float64(n)/1e12)
-	case n >= 1e9:
+	case n >= 999.5e6:
 		return fmt.Sprintf("%.2f GB", float64(n)/1e9)
-	case n >= 1e6:
-		return fmt.Sprintf("%d MB", n/1e6)
+	case n >= 999.5e3:
+		return shortNumber(float64(n)/1e6) + " MB"
 	case n >= 1e3:
-		return fmt.Sprintf("%d kB", n/1e3)
+		return shortNumber(float64(n)/1e3) + " kB"
 	}
 	return fmt.Sprintf("%d B", n)
+}
+
+// shortNumber rounds a number from 1 to 1,000: to a tenth below ten, and to a whole one from there.
+func shortNumber(v float64) string {
+	if v < 10 {
+		return strconv.FormatFloat(math.Round(10*v)/10, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(math.Round(v), 'f', 0, 64)
 }

@@ -4,11 +4,38 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tenon-ml/tenon/host/moduletest"
 	"github.com/tenon-ml/tenon/internal/toolchain"
 )
+
+// TestTutorialCase: the case that the tutorial shows is one that tenon module new writes, and it fails as shown.
+func TestTutorialCase(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(toolchain.Root(t), "docs", "write-a-diagnostic.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```json\n")
+	shown, rest, _ := strings.Cut(rest, "```")
+	files, err := languages[0].files("factor-ratio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(files, func(f newFile) bool { return f.path == "factor-ratio.cases.json" })
+	plain := func(text string) string { return strings.Join(strings.Fields(text), " ") }
+	if shown == "" || !strings.Contains(plain(string(files[i].text)), plain(shown)) {
+		t.Errorf("no case that is written is\n%s", shown)
+	}
+	var failure strings.Builder
+	(&command{stdout: &failure}).printOutcome(moduletest.Outcome{Name: "B is 40 times as large as A",
+		Problems: []moduletest.Problem{{What: "metric ratio of w.weight is 40, want 50 within 1e-09"}}})
+	if !strings.Contains(plain(rest), plain(failure.String())) {
+		t.Errorf("it does not show\n%s", &failure)
+	}
+}
 
 // TestTutorial runs every command of docs/write-a-diagnostic.md as it stands there, in order: those of Go first, and each other language's in
 // a folder of its own. A language whose compiler is not here is skipped.

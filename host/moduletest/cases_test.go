@@ -63,6 +63,9 @@ func TestParseTellsAll(t *testing.T) {
      "expect": {"metrics": [{"target": "x", "name": "No", "value": 1, "tolerance": -1}], "findings": [{"severity": "warm", "code": "X"}]}},
     {"name": "one", "adaptor": {}, "expect": {"status": "okay"}, "params": {"a": true}, "grant": ["disk"]},
     {"name": "", "adapter": {}, "adapter_dir": "d", "name": "twice"},
+    {"name": "nothing"},
+    {"name": "typo", "adapter": {"targets": [{"nmae": "w"}], "peers": [{"nme": "p"}]},
+     "expect": {"metrics": [{"nme": "m", "value": 1}, {"name": "m", "vlue": 1}], "findings": [{"code": "CODE", "severty": "warn"}]}},
     7
   ]
 }`))
@@ -77,6 +80,12 @@ func TestParseTellsAll(t *testing.T) {
 		`key "name" is written twice`, "a case needs to expect something", "expected a mapping", "not a finding's code"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("it does not say %q", want)
+		}
+	}
+	// What seems to be missing beside a key that is misspelled is not told as well.
+	for e := range strings.SplitSeq(err.Error(), "\n") {
+		if beside := strings.Contains(e, "/cases/4") || strings.Contains(e, "/cases/1:"); beside && !strings.Contains(e, "did you mean") {
+			t.Errorf("beside a misspelled key it says %q", e)
 		}
 	}
 	if t.Failed() {

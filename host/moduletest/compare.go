@@ -1,6 +1,7 @@
 package moduletest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -39,10 +40,7 @@ func compare(o *Outcome, want Expectation, r sandbox.Result, n names) {
 		if r.Error != "" {
 			what += ": " + r.Error
 		}
-		if said := strings.TrimSpace(r.Log); said != "" && r.Status == sandbox.GuestError {
-			what += "; its log says: " + said
-		}
-		o.wrong(what, statusFixes[r.Status])
+		o.Problems = append(o.Problems, Problem{What: what, Fix: cmp.Or(bugFix(r), statusFixes[r.Status]), Log: said(r)})
 		return // of a run that ended otherwise the rest says nothing
 	}
 	for _, m := range want.Metrics {

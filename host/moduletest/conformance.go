@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tenon-ml/tenon/sdk/abi"
@@ -17,6 +19,8 @@ type Kit struct {
 	// Interpreter runs a module again in this process, without compiling it; nil leaves that out.
 	Interpreter func(ctx context.Context, o sandbox.Options) sandbox.Result
 	Told        func(Outcome) // hears of each outcome when it is there; may be nil
+	// Only, which may be nil, picks the tests by their names. That the module fits the ABI is always looked at.
+	Only func(name string) bool
 }
 
 // What the interpreter, which is a hundred times slower, is given: small modules that were quick.
@@ -28,14 +32,20 @@ const (
 // Conform holds a module to what every module must do. The error is about the machine, or ctx; what is wrong with the module is in the
 // outcomes. A module that does not fit the ABI is not run.
 func (k Kit) Conform(ctx context.Context, m modules.Module) ([]Outcome, error) {
-	c := &conformance{kit: k, ctx: ctx, module: m}
+	c := &conformance{kit: k, ctx: ctx, module: m, seen: map[string]string{}}
 	fits := fit(m)
-	c.tell(fits)
+	c.all = append(c.all, fits)
+	if k.Told != nil {
+		k.Told(fits)
+	}
 	if !fits.Passed() {
 		return c.all, nil
 	}
+	measured := slices.ContainsFunc(quotas, func(q quota) bool { return c.wanted(q.test()) })
 	for _, t := range tricky() {
-		c.tell(c.adapter(t))
+		if measured || c.wanted(t.name) {
+			c.tell(c.adapter(t))
+		}
 	}
 	c.withheld()
 	c.quotas()
@@ -101,7 +111,9 @@ type conformance struct {
 	module modules.Module
 	err    error // the first; nothing runs after it
 	all    []Outcome
-	ended  []ended // the runs that came to their end, with everything granted
+	ended  []ended           // the runs that came to their end, with everything granted
+	seen   map[string]string // where each error was met first
+	hung   string            // where it did not end; nothing runs after it, since each such run takes all the time there is
 }
 
 // ended is a run that is held against runs with less.
@@ -110,14 +122,46 @@ type ended struct {
 	result sandbox.Result
 }
 
+func (c *conformance) wanted(name string) bool { return c.kit.Only == nil || c.kit.Only(name) }
+
 func (c *conformance) tell(o Outcome) {
-	if c.err != nil {
+	if c.err != nil || !c.wanted(o.Name) {
 		return
 	}
 	c.all = append(c.all, o)
 	if c.kit.Told != nil {
 		c.kit.Told(o)
 	}
+}
+
+// notEnded is why nothing is run anymore; "" while the module ends.
+func (c *conformance) notEnded() string {
+	if c.hung == "" {
+		return ""
+	}
+	return "it did not end " + c.hung
+}
+
+// wrong notes a problem that where, such as "on ordinary", was met; one that was met before is not told again in full.
+func (c *conformance) wrong(o *Outcome, where, input string, p Problem) {
+	key := subjectPattern.ReplaceAllString(p.What, "") + "\x00" + p.Fix
+	if first, met := c.seen[key]; met && first != where {
+		o.wrong(input+" the same as "+first, "")
+		return
+	}
+	if c.wanted(o.Name) {
+		c.seen[key] = where
+	}
+	p.What = input + " " + p.What
+	o.Problems = append(o.Problems, p)
+}
+
+// subjectPattern is where the sandbox names a target in the text of a bug; the same bug is the same on another target.
+var subjectPattern = regexp.MustCompile(` for target "(\\.|[^"\\])*"( and peer "(\\.|[^"\\])*")?`)
+
+// badEnd is the problem of a run that did not come to its own end.
+func badEnd(r sandbox.Result) Problem {
+	return Problem{What: fmt.Sprintf("it ended with %s: %s", r.Status, r.Error), Fix: Remedy(r), Log: said(r)}
 }
 
 // run runs the module on an adapter in numbers; after an error it gives nothing.
@@ -133,7 +177,10 @@ func (c *conformance) run(r Runner, a *Adapter, grant []abi.Capability, limits a
 // adapter runs the module on one of the tricky adapters, twice, and once more in the interpreter.
 func (c *conformance) adapter(t trickyAdapter) Outcome {
 	o := Outcome{Name: t.name}
-	needs := c.module.Manifest.Needs
+	needs, where := c.module.Manifest.Needs, "on "+t.name
+	if o.Skipped = c.notEnded(); o.Skipped != "" {
+		return o
+	}
 	if len(t.adapter.Peers) > 0 && !has(needs, abi.CapPeers) {
 		o.Skipped = "it does not look at peers"
 		return o
@@ -145,20 +192,22 @@ func (c *conformance) adapter(t trickyAdapter) Outcome {
 	if first.Status == sandbox.OK {
 		c.ended = append(c.ended, ended{t, first})
 	}
-	input := fmt.Sprintf("on %s (%s)", t.name, t.what)
+	input := fmt.Sprintf("%s (%s)", where, t.what)
 	if !endedItself(first.Status) {
-		o.wrong(fmt.Sprintf("%s it ended with %s: %s", input, first.Status, first.Error), endFixes[first.Status])
+		c.wrong(&o, where, input, badEnd(first))
+		c.stopAfter(first, where)
 		return o
 	}
 	if t.name == "ordinary" && first.Status != sandbox.OK {
-		o.wrong(fmt.Sprintf("%s it gave up: %s; its log says: %s", input, first.Error, strings.TrimSpace(first.Log)),
-			"an adapter like this is what it is for: return 0")
+		c.wrong(&o, where, input, Problem{What: "it gave up: " + first.Error, Fix: "an adapter like this is what it is for: return 0",
+			Log: said(first)})
 		return o
 	}
 	second := c.run(c.kit.One, t.adapter, needs, abi.Limits{})
+	c.stopAfter(second, where)
 	if difference := differ(first, second, namesOf(inputNames(t.adapter))); c.err == nil && difference != "" {
-		o.wrong(fmt.Sprintf("%s two runs gave different results: %s", input, difference),
-			"results must be a function of the input: fix the order of sums and of maps, and use no address and no uninitialized memory")
+		c.wrong(&o, where, input, Problem{What: "two runs gave different results: " + difference,
+			Fix: "results must be a function of the input: fix the order of sums and of maps, and use no address and no uninitialized memory"})
 		return o
 	}
 	if third, ran := c.interpret(t.adapter, first); ran && c.err == nil {
@@ -170,17 +219,11 @@ func (c *conformance) adapter(t trickyAdapter) Outcome {
 	return o
 }
 
-// endedItself reports whether the module came to its own end.
-func endedItself(s sandbox.Status) bool { return s == sandbox.OK || s == sandbox.GuestError }
-
-var endFixes = map[sandbox.Status]string{
-	sandbox.Trap: "a module never traps on what an adapter holds: check shapes, counts and statuses before they are used, and return an error " +
-		"code above 0",
-	sandbox.Timeout:    "bound the work by the shapes, or ask for more time with limits.run_ms in the manifest",
-	sandbox.Memory:     "bound what is held by the shapes, or ask for more with limits.guest_memory in the manifest",
-	sandbox.Denied:     "name every capability that is used under needs in the manifest",
-	sandbox.Invalid:    "build it again: the engine refuses it",
-	sandbox.WorkerDied: "run it again; if it dies every time, send this module to the authors of Tenon",
+// stopAfter ends the conformance tests of a module that did not end.
+func (c *conformance) stopAfter(r sandbox.Result, where string) {
+	if c.hung == "" && r.Status == sandbox.Timeout {
+		c.hung = where
+	}
 }
 
 // interpret runs the module in the interpreter, where that does not take long.

@@ -2,6 +2,7 @@ package moduletest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,12 +46,16 @@ func TestConform(t *testing.T) {
 		"a wrong import": {module(imports(wasmtest.Import{Module: abi.Module, Name: "metric", Params: []byte{wasmtest.I32},
 			Results: []byte{wasmtest.I32}})),
 			"fits the ABI", "import tenon_v1.metric is (i32) -> (i32), the ABI has (i32, i32, i32, i32, f64) -> (i32)", "binding of the SDK"},
-		"a need not named":       {module(imports(wasmtest.Host("svd")...)), "fits the ABI", `svd needs the capability "kernels"`, "add it to needs"},
-		"a need not used":        {module(wasmtest.Quiet(), abi.CapPeers), "fits the ABI", `needs "peers", and the module imports no function`, "take"},
-		"one that traps":         {module(wasmtest.Guest(nil, wasmtest.Unreachable)), "ordinary", "it ended with trap", "never traps"},
-		"one that gives up":      {module(wasmtest.Returning(3)), "ordinary", "it gave up", "return 0"},
-		"one without a target 0": {module(wasmtest.Script(wasmtest.Do("target_info", 0, 700000))), "ordinary", "outside the guest's memory", "traps"},
-		"one that hides":         {module(wasmtest.Measuring(9)), "few metrics", "ended with guest_error", ""},
+		"a need not named":  {module(imports(wasmtest.Host("svd")...)), "fits the ABI", `svd needs the capability "kernels"`, "add it to needs"},
+		"a need not used":   {module(wasmtest.Quiet(), abi.CapPeers), "fits the ABI", `needs "peers", and the module imports no function`, "take"},
+		"one that traps":    {module(wasmtest.Guest(nil, wasmtest.Unreachable)), "ordinary", "it ended with trap", "never traps"},
+		"one that gives up": {module(wasmtest.Returning(3)), "ordinary", "it gave up", "return 0"},
+		"one without a target 0": {module(wasmtest.Script(wasmtest.Do("target_info", 0, 700000))), "ordinary", "outside the guest's memory",
+			"a bug of the module: a pointer"},
+		"one that repeats itself": {module(wasmtest.Script(wasmtest.Do("metric", -1, -1, "m", 1.0), wasmtest.Do("metric", -1, -1, "m", 2.0))),
+			"ordinary", `metric: "m" was given before for the adapter as a whole`, "give each name once per target"},
+		"one that traps again": {module(wasmtest.Guest(nil, wasmtest.Unreachable)), "300 targets", "the same as on ordinary", ""},
+		"one that hides":       {module(wasmtest.Measuring(9)), "few metrics", "ended with guest_error", ""},
 		"one that loses": {module(wasmtest.Script(wasmtest.Do("metric", -1, -1, "m", 1.0))), "few metrics",
 			"as if nothing was missing, with 1 of 2 metrics", "return a code above 0"},
 		"one that asks for peers": {module: module(badPeer, abi.CapPeers)},
@@ -83,6 +88,52 @@ func TestConform(t *testing.T) {
 			}
 			t.Errorf("no outcome %q in %+v", c.fails, all)
 		})
+	}
+}
+
+// TestLog: a module that crashes is shown with the first lines of its log.
+func TestLog(t *testing.T) {
+	all := conform(t, module(wasmtest.Script(wasmtest.Do("log", "panic: index\n\n1\n\t2\n3\n4\n5"), wasmtest.Do("metric", -1, -1, "No", 1.0))))
+	if p := all[1].Problems; len(p) != 1 || !slices.Equal(p[0].Log, []string{"panic: index", "1", "  2", "3", "4"}) {
+		t.Errorf("%+v", all[1])
+	}
+}
+
+// TestEndless: a module that does not end is run once in the kit, and once on the cases.
+func TestEndless(t *testing.T) {
+	endless := module(wasmtest.Spinning())
+	endless.Manifest.Limits.RunMillis = 20
+	for i, o := range conform(t, endless)[1:] {
+		if i == 0 && o.Passed() || i > 0 && (o.Skipped != "it did not end on ordinary" || !o.Passed()) {
+			t.Errorf("%+v", o)
+		}
+	}
+	cases := &Cases{Cases: []Case{{Name: "a", Adapter: &Adapter{}, Expect: Expectation{Status: sandbox.OK}}, {Name: "b"}}}
+	all, err := RunCases(context.Background(), inProcess{}, endless, cases, nil)
+	if err != nil || len(all) != 2 || all[0].Passed() || all[1].Skipped != `it did not end on "a"` {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestOnly: what was not asked for is not told, and the quotas are measured all the same.
+func TestOnly(t *testing.T) {
+	m := module(wasmtest.Script(wasmtest.Do("metric", -1, -1, "m", 1.0)))
+	for only, want := range map[string][]string{"few metrics": {"fits the ABI", "few metrics"}, "no base": {"fits the ABI", "no base"}, "x": {"fits the ABI"}} {
+		kit := Kit{One: inProcess{}, Two: inProcess{}, Only: func(name string) bool { return name == only }}
+		all, err := kit.Conform(context.Background(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, o := range all {
+			got = append(got, o.Name)
+			if o.Name == "few metrics" && o.Passed() {
+				t.Error("few metrics was not measured")
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
 	}
 }
 

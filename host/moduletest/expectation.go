@@ -24,16 +24,16 @@ func (d *reader) readExpectation(n *yaml.Node, pointer string, c *Case) {
 	}
 	for i, item := range d.Sequence(values["metrics"], pointer+"/metrics") {
 		at := document.PointerTo(pointer+"/metrics", i)
-		metric := d.Mapping(item, at, []string{"target", "peer", "name", "value", "tolerance"})
+		metric, whole := d.mapping(item, at, []string{"target", "peer", "name", "value", "tolerance"})
 		m := ExpectedMetric{Target: d.target(metric["target"], at+"/target", c), Peer: d.Text(metric["peer"], at+"/peer", maxText),
 			Name: d.Text(metric["name"], at+"/name", maxText), Tolerance: DefaultTolerance}
-		if err := sandbox.ValidMetric(m.Name); err != nil {
+		if err := sandbox.ValidMetric(m.Name); err != nil && (whole || metric["name"] != nil) {
 			d.Problem(item, at+"/name", "%v", err)
 		}
-		if metric["value"] == nil {
+		if v := metric["value"]; v != nil {
+			m.Value = d.number(v, at+"/value")
+		} else if whole {
 			d.Problem(item, at, "the value is missing")
-		} else {
-			m.Value = d.number(metric["value"], at+"/value")
 		}
 		if v := metric["tolerance"]; v != nil {
 			if m.Tolerance = d.number(v, at+"/tolerance"); !(m.Tolerance >= 0) {
@@ -44,15 +44,15 @@ func (d *reader) readExpectation(n *yaml.Node, pointer string, c *Case) {
 	}
 	for i, item := range d.Sequence(values["findings"], pointer+"/findings") {
 		at := document.PointerTo(pointer+"/findings", i)
-		finding := d.Mapping(item, at, []string{"target", "severity", "code", "value"})
+		finding, whole := d.mapping(item, at, []string{"target", "severity", "code", "value"})
 		f := ExpectedFinding{Target: d.target(finding["target"], at+"/target", c), Code: d.Text(finding["code"], at+"/code", maxText)}
-		if err := sandbox.ValidFinding(sandbox.Finding{Code: f.Code}); err != nil {
+		if err := sandbox.ValidFinding(sandbox.Finding{Code: f.Code}); err != nil && (whole || finding["code"] != nil) {
 			d.Problem(item, at+"/code", "%v", err)
 		}
-		if finding["severity"] == nil {
+		if v := finding["severity"]; v != nil {
+			f.Severity = abi.Severity(slices.Index(severityNames, d.word(v, at+"/severity", "severity", severityNames)))
+		} else if whole {
 			d.Problem(item, at, "the severity is missing").Fix("choose one of %q", severityNames)
-		} else {
-			f.Severity = abi.Severity(slices.Index(severityNames, d.word(finding["severity"], at+"/severity", "severity", severityNames)))
 		}
 		if v := finding["value"]; v != nil {
 			value := d.number(v, at+"/value")

@@ -19,6 +19,10 @@ func (c *conformance) withheld() {
 	}
 	for _, need := range c.module.Manifest.Needs {
 		o := Outcome{Name: "without " + string(need)}
+		if o.Skipped = c.notEnded(); o.Skipped != "" || !c.wanted(o.Name) {
+			c.tell(o)
+			continue
+		}
 		var rest []abi.Capability
 		for _, other := range c.module.Manifest.Needs {
 			if other != need {
@@ -31,8 +35,12 @@ func (c *conformance) withheld() {
 			o.wrong(fmt.Sprintf("without %q it ended with %s after %d host calls, and should have been refused before it ran: %s", need, r.Status,
 				r.Usage.HostCalls, r.Error), "send this module to the authors of Tenon: it is a fault of the sandbox")
 		case !refused && !endedItself(r.Status):
-			o.wrong(fmt.Sprintf("without %q it ended with %s: %s", need, r.Status, r.Error),
-				"a target's Base is -1 where the operator grants no base: look before you use it")
+			p := badEnd(r)
+			if bugFix(r) == "" {
+				p.Fix = "a target's Base is -1 where the operator grants no base: look before you use it"
+			}
+			c.wrong(&o, o.Name, o.Name, p)
+			c.stopAfter(r, o.Name)
 		}
 		c.tell(o)
 	}
@@ -45,6 +53,9 @@ type quota struct {
 	used       func(r sandbox.Result) int64
 	limits     func(n int64) abi.Limits
 }
+
+// test is the name of the test with too little of it.
+func (q quota) test() string { return "few " + q.name }
 
 var quotas = []quota{
 	{"metrics", "metric", func(r sandbox.Result) int64 { return int64(len(r.Metrics)) },
@@ -68,13 +79,17 @@ var quotas = []quota{
 // not trap, and not end as if nothing was missing while something is.
 func (c *conformance) quotas() {
 	for _, q := range quotas {
+		o := Outcome{Name: q.test()}
+		if o.Skipped = c.notEnded(); o.Skipped != "" || !c.wanted(o.Name) {
+			c.tell(o)
+			continue
+		}
 		var most ended
 		for _, e := range c.ended {
 			if e.name != "300 targets" && (most.adapter == nil || q.used(e.result) > q.used(most.result)) {
 				most = e
 			}
 		}
-		o := Outcome{Name: "few " + q.name}
 		var levels []int64
 		if most.adapter != nil {
 			used := q.used(most.result)
@@ -84,6 +99,9 @@ func (c *conformance) quotas() {
 		}
 		if len(levels) == 0 {
 			o.Skipped = "it uses none, or one"
+			if !slices.ContainsFunc(c.ended, func(e ended) bool { return e.name == "ordinary" }) {
+				o.Skipped = "it does not pass on ordinary"
+			}
 		}
 		for _, n := range levels {
 			if !c.within(&o, q, most, n) {
@@ -100,12 +118,13 @@ func (c *conformance) within(o *Outcome, q quota, on ended, n int64) bool {
 	if c.err != nil {
 		return false
 	}
-	where := fmt.Sprintf("on %s, with a limit of %d %s,", on.name, n, q.name)
+	input := fmt.Sprintf("on %s, with a limit of %d %s,", on.name, n, q.name)
 	switch full := on.result; {
 	case !endedItself(r.Status):
-		o.wrong(fmt.Sprintf("%s it ended with %s: %s", where, r.Status, r.Error), endFixes[r.Status])
+		c.wrong(o, "with "+o.Name, input, badEnd(r))
+		c.stopAfter(r, "with "+o.Name)
 	case r.Status == sandbox.OK && q.call != "" && !sameResults(full, r):
-		o.wrong(fmt.Sprintf("%s it ended as if nothing was missing, with %d of %d metrics, %d of %d grids and %d of %d findings", where,
+		o.wrong(fmt.Sprintf("%s it ended as if nothing was missing, with %d of %d metrics, %d of %d grids and %d of %d findings", input,
 			len(r.Metrics), len(full.Metrics), len(r.Grids), len(full.Grids), len(r.Findings), len(full.Findings)),
 			fmt.Sprintf("return a code above 0 from diagnose when %s gives a status below 0; the SDKs keep the first such failure for you", q.call))
 	}

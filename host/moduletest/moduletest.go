@@ -62,13 +62,16 @@ type Outcome struct {
 // Problem is what a module did that it should not, on which input, and what to change.
 type Problem struct {
 	What string
-	Fix  string // "" where the author knows best
+	Fix  string   // "" where the author knows best
+	Log  []string // the first lines that the module logged, where it crashed or gave up
 }
 
 // Passed reports whether nothing was wrong.
 func (o Outcome) Passed() bool { return len(o.Problems) == 0 }
 
-func (o *Outcome) wrong(what, fix string) { o.Problems = append(o.Problems, Problem{what, fix}) }
+func (o *Outcome) wrong(what, fix string) {
+	o.Problems = append(o.Problems, Problem{What: what, Fix: fix})
+}
 
 // defaults are the parameters of a manifest, with the values of set in place of theirs.
 func defaults(m abi.Manifest, set map[string]float64) map[string]float64 {

@@ -86,12 +86,12 @@ func (d *reader) readAdapter(n *yaml.Node, pointer string) *Adapter {
 	names := map[string]bool{}
 	for i, item := range d.Sequence(values["peers"], pointer+"/peers") {
 		at := document.PointerTo(pointer+"/peers", i)
-		peer := d.Mapping(item, at, []string{"name", "targets"})
+		peer, whole := d.mapping(item, at, []string{"name", "targets"})
 		p := Peer{Name: d.Text(peer["name"], at+"/name", maxText), Targets: d.readTargets(peer["targets"], at+"/targets", a.Targets)}
-		if names[p.Name] || p.Name == "" {
+		if names[p.Name] || p.Name == "" && (whole || peer["name"] != nil) {
 			d.Problem(item, at+"/name", "a peer needs a name of its own")
 		}
-		names[p.Name] = true
+		names[p.Name] = p.Name != ""
 		a.Peers = append(a.Peers, p)
 	}
 	return a
@@ -103,17 +103,17 @@ func (d *reader) readTargets(n *yaml.Node, pointer string, own []Target) []Targe
 	keys := []string{"name", "a", "b", "base", "scale", "alpha", "base_dtype", "factor_dtype", "fan_in_fan_out", "rslora"}
 	for i, item := range d.Sequence(n, pointer) {
 		at := document.PointerTo(pointer, i)
-		values := d.Mapping(item, at, keys)
+		values, whole := d.mapping(item, at, keys)
 		if item.Kind != yaml.MappingNode {
 			continue
 		}
 		t := Target{Name: d.Text(values["name"], at+"/name", maxText), BaseDType: d.dtype(values["base_dtype"], at+"/base_dtype", baseDTypes),
 			FactorDType: d.dtype(values["factor_dtype"], at+"/factor_dtype", factorDTypes)}
-		if t.Name == "" {
+		if t.Name == "" && (whole || values["name"] != nil) {
 			d.Problem(item, at, "a target needs a name").Fix("for instance \"model.layers.0.self_attn.q_proj.weight\"")
 		}
 		for _, key := range []string{"a", "b"} {
-			if values[key] == nil {
+			if values[key] == nil && whole {
 				d.Problem(item, at, "factor %s is missing", key)
 			}
 		}

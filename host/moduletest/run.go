@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
@@ -21,13 +22,34 @@ import (
 // module, or a case, is in the outcomes.
 func RunCases(ctx context.Context, runner Runner, m modules.Module, c *Cases, told func(Outcome)) ([]Outcome, error) {
 	var all []Outcome
+	endings := map[string]string{} // the case where each wrong end was met first
+	hung := ""                     // the case that did not end; nothing runs after it, since each such run takes all the time there is
 	for _, one := range c.Cases {
-		outcome, err := runCase(ctx, runner, m, one)
+		if hung != "" {
+			if all = append(all, Outcome{Name: one.Name, Skipped: fmt.Sprintf("it did not end on %q", hung)}); told != nil {
+				told(all[len(all)-1])
+			}
+			continue
+		}
+		outcome, status, err := runCase(ctx, runner, m, one)
+		if status == sandbox.Timeout && one.Expect.Status != sandbox.Timeout {
+			hung = one.Name
+		}
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err != nil {
 			return all, fmt.Errorf("case %q: %w", one.Name, err)
+		}
+		for i, p := range outcome.Problems {
+			if !strings.HasPrefix(p.What, "status ") {
+				continue
+			}
+			if first, met := endings[p.What]; met {
+				outcome.Problems[i] = Problem{What: fmt.Sprintf("the same as on %q", first)}
+			} else {
+				endings[p.What] = one.Name
+			}
 		}
 		if all = append(all, outcome); told != nil {
 			told(outcome)
@@ -36,7 +58,8 @@ func RunCases(ctx context.Context, runner Runner, m modules.Module, c *Cases, to
 	return all, nil
 }
 
-func runCase(ctx context.Context, runner Runner, m modules.Module, c Case) (Outcome, error) {
+// runCase gives the status that its run ended with too; "" where nothing ran.
+func runCase(ctx context.Context, runner Runner, m modules.Module, c Case) (Outcome, sandbox.Status, error) {
 	o := Outcome{Name: c.Name}
 	for _, name := range slices.Sorted(maps.Keys(c.Params)) {
 		if _, known := m.Manifest.Params[name]; !known {
@@ -48,20 +71,21 @@ func runCase(ctx context.Context, runner Runner, m modules.Module, c Case) (Outc
 		}
 	}
 	if len(o.Problems) > 0 {
-		return o, nil
+		return o, "", nil
 	}
 	grant := c.Grant
 	if grant == nil {
 		grant = m.Manifest.Needs
 	}
 	if c.Adapter == nil {
-		return o, runDirs(ctx, runner, m, c, grant, &o)
+		status, err := runDirs(ctx, runner, m, c, grant, &o)
+		return o, status, err
 	}
 	result, in, err := runAdapter(ctx, runner, m, c.Adapter, grant, c.Params, abi.Limits{})
 	if err == nil {
 		compare(&o, c.Expect, result, namesOf(in))
 	}
-	return o, err
+	return o, result.Status, err
 }
 
 // runAdapter runs a module on an adapter in numbers, within its own limits but for those that are set.
@@ -105,19 +129,20 @@ func tighter(asked, set abi.Limits) abi.Limits {
 }
 
 // runDirs runs a case whose adapter and base lie in files.
-func runDirs(ctx context.Context, runner Runner, m modules.Module, c Case, grant []abi.Capability, o *Outcome) error {
+func runDirs(ctx context.Context, runner Runner, m modules.Module, c Case, grant []abi.Capability, o *Outcome) (sandbox.Status,
+	error) {
 	seen := &Capture{Runner: runner}
 	_, err := RunOn(ctx, seen, m, Subject{Adapter: c.AdapterDir, Base: c.BaseDir, Peers: c.PeerDirs},
 		gate.Requirement{ID: m.Manifest.ID, Grant: grant, BaseSVD: m.Manifest.BaseSVDRank != 0, Params: c.Params, Limits: m.Manifest.Limits}, nil)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return "", ctx.Err()
 	}
 	if err != nil {
 		o.wrong("its adapter cannot be read: "+err.Error(), "see tenon check "+c.AdapterDir+" --base "+c.BaseDir)
-		return nil
+		return "", nil
 	}
 	compare(o, c.Expect, seen.Result, namesOf(seen.Job.Input))
-	return nil
+	return seen.Result.Status, nil
 }
 
 // Subject names the folders of what a module is run on.

@@ -248,7 +248,10 @@ func TestGuestBugsTrap(t *testing.T) {
 		{"four times n overflows 32 bits", []wasmtest.Step{do("tensor_read_f32", 0, int64(0), 0, 0x40000000)}, "outside"},
 		{"text that is not UTF-8", []wasmtest.Step{do("log", "\xff\xfe")}, "UTF-8"},
 		{"metric name", []wasmtest.Step{do("metric", -1, -1, "Name", 1.0)}, "not a name"},
-		{"metric twice", []wasmtest.Step{do("metric", 0, -1, "m", 1.0), do("metric", 0, -1, "m", 1.0)}, "given before"},
+		{"metric twice", []wasmtest.Step{do("metric", 0, -1, "m", 1.0), do("metric", 0, -1, "m", 1.0)},
+			`metric: "m" was given before for target "`},
+		{"metric of the whole twice", []wasmtest.Step{do("metric", -1, -1, "m", 1.0), do("metric", -1, -1, "m", 1.0)},
+			`diagnose: metric: "m" was given before for the adapter as a whole`},
 		{"grid twice", []wasmtest.Step{do("grid", 0, -1, "m", 1, 1, 0), do("grid", 0, -1, "m", 1, 1, 0)}, "given before"},
 		{"finding's code", []wasmtest.Step{do("finding", -1, 0, "c", "", "", 1.0, 1.0)}, "not a finding's code"},
 		{"grid outside", []wasmtest.Step{do("grid", 0, -1, "m", 100, 100, 0)}, "outside"},
@@ -256,6 +259,8 @@ func TestGuestBugsTrap(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			if r := Run(context.Background(), options(wasmtest.Script(c.step...))); r.Status != Trap || !strings.Contains(r.Error, c.says) {
 				t.Errorf("%s %q, want a trap with %q", r.Status, r.Error, c.says)
+			} else if strings.Contains(r.Error, "wazero") || strings.Contains(r.Error, "\n") {
+				t.Errorf("%q has more than the bug", r.Error)
 			}
 		})
 	}

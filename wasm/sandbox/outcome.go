@@ -37,8 +37,21 @@ func (o *outOfMemory) Error() string {
 
 var _ error = (*outOfMemory)(nil)
 
-// maxErrorBytes bounds Result.Error; wazero's stack trace of 30 frames is foreign text.
+// maxErrorBytes bounds Result.Error, which may hold foreign text.
 const maxErrorBytes = 4 << 10
+
+// What the engine adds to the text of an error: the guest's stack, which is function numbers where the names are stripped, and after it the
+// host's. Neither tells a reader of the report anything; a guest's own words are in its log.
+const (
+	engineStack     = "\nwasm stack trace:"
+	engineRecovered = " (recovered by wazero)"
+)
+
+// withoutStack is the text of an engine's error up to the stack traces.
+func withoutStack(err error) string {
+	text, _, _ := strings.Cut(err.Error(), engineStack)
+	return strings.TrimSuffix(strings.TrimSpace(text), engineRecovered)
+}
 
 // ended is the outcome of a run whose context has ended.
 func ended(ctx context.Context, stage string) outcome {
@@ -58,15 +71,13 @@ func (r *run) outcome(ctx context.Context, stage string, err error) outcome {
 	case errors.As(err, &exit):
 		return outcome{status: Trap, text: fmt.Sprintf("%s: the guest exited with code %d instead of returning", stage, exit.ExitCode())}
 	case errors.As(err, &bug):
-		return outcome{status: Trap, text: fmt.Sprintf("%s: %s", stage, err)}
+		return outcome{status: Trap, text: stage + ": " + bug.text}
 	case stage == "compile":
-		return outcome{status: Invalid, text: "the module does not compile: " + err.Error()}
+		return outcome{status: Invalid, text: "the module does not compile: " + withoutStack(err)}
 	case stage == "instantiate":
-		return outcome{status: Invalid, text: "the module does not instantiate: " + err.Error()}
+		return outcome{status: Invalid, text: "the module does not instantiate: " + withoutStack(err)}
 	}
-	// A fault in a host function carries a Go stack trace after the guest's: it would tell a reader of the report nothing.
-	text, _, _ := strings.Cut(err.Error(), "Go runtime stack trace:")
-	return outcome{status: Trap, text: stage + ": " + strings.TrimSpace(text)}
+	return outcome{status: Trap, text: stage + ": " + withoutStack(err)}
 }
 
 // refused makes an error of the pre-check a result.

@@ -1,6 +1,10 @@
 package sandbox
 
-import "github.com/tenon-ml/tenon/sdk/abi"
+import (
+	"fmt"
+
+	"github.com/tenon-ml/tenon/sdk/abi"
+)
 
 // givenKey is what one metric or grid is known by; a guest gives each once.
 type givenKey struct {
@@ -34,10 +38,25 @@ func (c *call) claim(grid bool, target, peer int32) givenKey {
 		c.trap("%q is not a name: lower case letters, digits and underscores, a letter first, at most %d", cut(key.name, 80), maxIdentifier)
 	}
 	if c.given[key] {
-		c.trap("%q was given before for target %d and peer %d", key.name, target, peer)
+		c.trap("%q was given before for %s", key.name, c.about(target, peer))
 	}
 	return key
 }
+
+// about names a target and a peer that were checked.
+func (c *call) about(target, peer int32) string {
+	text := "the adapter as a whole"
+	if target != abi.NoTarget {
+		text = fmt.Sprintf("target %q", cut(c.input.Targets[target].Name, maxShownName))
+	}
+	if peer != abi.NoPeer {
+		text += fmt.Sprintf(" and peer %q", cut(c.input.Peers[peer].Name, maxShownName))
+	}
+	return text
+}
+
+// maxShownName bounds a name in a message, in bytes.
+const maxShownName = 200
 
 func metric(c *call) (int32, error) {
 	target, peer, err := c.subject()

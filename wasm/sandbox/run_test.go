@@ -165,6 +165,9 @@ func TestOutcomes(t *testing.T) {
 			if r.Status != c.want || !strings.Contains(r.Error, c.says) {
 				t.Errorf("%s %q, want %s with %q", r.Status, r.Error, c.want, c.says)
 			}
+			if strings.Contains(r.Error, "stack trace") {
+				t.Errorf("%q ends with the engine's stack", r.Error)
+			}
 		})
 	}
 }

@@ -2,8 +2,8 @@
  * What a Tenon diagnostic written in AssemblyScript needs: it turns guest ABI v1 (sdk/abi/ABI.md) into strings, arrays and classes. A
  * diagnostic is one file that registers one function, and hands on the exports that the host looks for:
  *
- *     import { Run, register } from "@tenon-ml/assemblyscript/assembly";
- *     export { tenon_abi_1, diagnose } from "@tenon-ml/assemblyscript/assembly";
+ *     import { Run, register } from "../tenon/assembly/index";
+ *     export { tenon_abi_1, diagnose } from "../tenon/assembly/index";
  *
  *     register((run: Run): void => {
  *       for (let i = 0; i < run.targets.length; i++) {

@@ -14,8 +14,8 @@
 //! tenon_diag::diagnostic!(diagnose);
 //! ```
 //!
-//! It is built for `wasm32-unknown-unknown` with `-C panic=abort`, by `rustc` alone or by cargo; the Makefiles of the examples have the
-//! flags. A module may import only what its manifest NAME.json grants, and the linker leaves out what the diagnostic never calls, so
+//! It is built for `wasm32-unknown-unknown` with `-C panic=abort`, by `rustc` alone or by cargo; your Makefile, which
+//! `tenon module new` wrote, has the flags. A module may import only what its manifest NAME.json grants, and the linker leaves out what the diagnostic never calls, so
 //! nothing here costs a capability until it is used.
 //!
 //! - Matrices are row-major; W is always outputs x inputs, also where the checkpoint stores it transposed. Kernels compute in f64.
