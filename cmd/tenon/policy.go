@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/wasm/modules"
 )
 
 func (c *command) policyCommand() *cobra.Command {
@@ -31,14 +32,22 @@ func (c *command) policyCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "check FILE", Short: "Check that a policy loads: its keys, its expressions, its modules", Args: arguments(cobra.ExactArgs(1)),
+			Use: "check FILE", Short: "Check that a policy loads: its keys, its expressions, and that its modules can run", Args: arguments(cobra.ExactArgs(1)),
 			RunE: func(_ *cobra.Command, args []string) error {
 				p, err := gate.LoadPolicy(args[0])
 				if err != nil {
 					return err
 				}
-				if err := p.Missing(); err != nil {
+				installed, err := modules.Builtin()
+				if err != nil {
 					return err
+				}
+				notes, err := p.Fit(installed)
+				if err != nil {
+					return err
+				}
+				for _, note := range notes {
+					writeWrapped(c.stderr, "note: ", note, 80)
 				}
 				_, err = fmt.Fprintf(c.stdout, "policy %s is valid, sha256:%x\n", report.Escape(p.Name), p.Digest)
 				return err

@@ -15,11 +15,8 @@ import (
 	"github.com/tenon-ml/tenon/wasm/sandbox/wasmtest"
 )
 
-// strangersManifest is that of the module that docs/run-a-strangers-module.md tells of.
-const strangersManifest = `{"id": "watermark", "version": "0.3.1", "title": "Who made it?", "cost": "factors", "needs": ["kernels"]}`
-
 // TestStrangersPage does what docs/run-a-strangers-module.md says, in order: it writes the policy as the page gives it, with the digests of a
-// module of this test, and runs every command. A command behind which "# exits N" stands must end so, and the others well.
+// module of this test under the manifest of examples/diagnostics/watermark, and runs every command. A command behind which "# exits N" stands must end so, and the others well.
 func TestStrangersPage(t *testing.T) {
 	if _, err := exec.LookPath("sh"); err != nil {
 		t.Skipf("no shell here: %v", err)
@@ -45,7 +42,11 @@ func TestStrangersPage(t *testing.T) {
 	guest := wasmtest.Guest(wasmtest.Host("log"), wasmtest.Code(wasmtest.Const(8), wasmtest.Const(13), wasmtest.Call(0))...)
 	guest.Data = []wasmtest.Data{{Offset: 8, Bytes: []byte("no mark \x1b[31m!")}}
 	wasm := guest.Encode()
-	files := map[string][]byte{"watermark.wasm": wasm, "watermark.json": []byte(strangersManifest)}
+	manifest, err := os.ReadFile(filepath.Join(root, "examples", "diagnostics", "watermark", "watermark.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{"watermark.wasm": wasm, "watermark.json": manifest}
 	if err := os.Mkdir(filepath.Join(dir, "downloads"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestStrangersPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	policy := pinned(string(page), wasm)
+	policy := pinned(string(page), wasm, manifest)
 
 	ran, said := 0, ""
 	for _, match := range regexp.MustCompile(`(?m)^    ((?:tenon|mkdir|cp|echo|sha256sum) .*)$`).FindAllStringSubmatch(string(page), -1) {
@@ -83,19 +84,19 @@ func TestStrangersPage(t *testing.T) {
 		t.Errorf("%d commands were found", ran)
 	}
 	for _, text := range []string{"watermark: not part of Tenon, from watermark.wasm", `watermark says: no mark \x1b[31`, "each ran twice on the same input",
-		"tells its author the weights", "MODULE_REVOKED"} {
+		"tells its author the weights", "[MODULE_REVOKED · watermark, not part of Tenon]"} {
 		if !strings.Contains(strings.Join(strings.Fields(said), " "), text) {
 			t.Errorf("nothing says %q in\n%s", text, said)
 		}
 	}
 }
 
-// pinned is the policy of the page with the digests of a guest and of strangersManifest.
-func pinned(page string, wasm []byte) string {
+// pinned is the policy of the page with the digests of a guest and its manifest.
+func pinned(page string, wasm, manifest []byte) string {
 	_, policy, _ := strings.Cut(page, "```yaml\n")
 	policy, _, _ = strings.Cut(policy, "```")
 	policy = regexp.MustCompile(`( sha256: )[0-9a-f]{64}`).ReplaceAllString(policy, fmt.Sprintf("${1}%x", sha256.Sum256(wasm)))
-	return regexp.MustCompile(`(manifest_sha256: )[0-9a-f]{64}`).ReplaceAllString(policy, fmt.Sprintf("${1}%x", sha256.Sum256([]byte(strangersManifest))))
+	return regexp.MustCompile(`(manifest_sha256: )[0-9a-f]{64}`).ReplaceAllString(policy, fmt.Sprintf("${1}%x", sha256.Sum256(manifest)))
 }
 
 // shell runs a command line in dir, with what is in bin before everything else.

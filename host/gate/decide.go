@@ -8,6 +8,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -34,22 +35,23 @@ func (p *Policy) decide(ctx context.Context, r *report.Report, targets []string,
 		"coverage": celValue(reflect.ValueOf(r.Coverage)), "modules": celValue(reflect.ValueOf(r.Modules)),
 		"metrics": celValue(reflect.ValueOf(r.Metrics)), "findings": celValue(reflect.ValueOf(r.Findings)),
 	}
+	failed := len(failures) > 0
 	var byTarget map[string]ref.Val
 	var found []report.Finding
 	for _, rule := range p.rules {
 		if !rule.perTarget {
-			found = append(found, rule.ask(ctx, variables)...)
+			found = append(found, rule.ask(ctx, variables, failed)...)
 		} else {
 			if byTarget == nil {
 				byTarget = metricsByTarget(r.Metrics, targets)
 			}
-			found = append(found, rule.askEach(ctx, variables, targets, byTarget)...)
+			found = append(found, rule.askEach(ctx, variables, targets, byTarget, failed)...)
 		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("applying policy %q: %w", p.Name, err)
 		}
 	}
-	r.Verdict = verdict(found, len(failures) > 0)
+	r.Verdict = verdict(found, failed)
 	r.Findings = slices.Concat(r.Findings, failures, found)
 	report.SortFindings(r.Findings)
 	return nil
@@ -72,11 +74,20 @@ func verdict(found []report.Finding, failed bool) report.Verdict {
 	return result
 }
 
-// ask asks a rule about the report as a whole.
-func (r *rule) ask(ctx context.Context, variables map[string]any) []report.Finding {
+// absent reports whether an expression could not be evaluated because a number is not there. Where a module did not run to its end that is no
+// news: the finding about the module says what to do, the rule's would send the reader to the policy, and the gate is closed without it.
+func absent(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "no such key: ") || strings.HasPrefix(text, "index out of bounds: ") || strings.Contains(text, "out of range in list size")
+}
+
+// ask asks a rule about the report as a whole. failed says that a module did not run to its end, here and in askEach.
+func (r *rule) ask(ctx context.Context, variables map[string]any, failed bool) []report.Finding {
 	variables, limit := r.withLimit(ctx, variables)
 	holds, err := r.when.test(ctx, variables)
 	switch {
+	case err != nil && failed && absent(err):
+		return nil
 	case err != nil:
 		return []report.Finding{r.unanswered(fmt.Sprintf("rule %s could not be evaluated: %v", r.code, err), "")}
 	case !holds:
@@ -98,7 +109,8 @@ func (r *rule) withLimit(ctx context.Context, variables map[string]any) (map[str
 
 // askEach asks a rule about each target. Whatever holds on many targets is one finding, about the worst of them: the one whose value is
 // farthest from the limit.
-func (r *rule) askEach(ctx context.Context, variables map[string]any, targets []string, byTarget map[string]ref.Val) []report.Finding {
+func (r *rule) askEach(ctx context.Context, variables map[string]any, targets []string, byTarget map[string]ref.Val,
+	failed bool) []report.Finding {
 	var held, unknown tally
 	for _, target := range targets {
 		seen := maps.Clone(variables)
@@ -106,6 +118,7 @@ func (r *rule) askEach(ctx context.Context, variables map[string]any, targets []
 		seen, limit := r.withLimit(ctx, seen)
 		holds, err := r.when.test(ctx, seen)
 		switch {
+		case err != nil && failed && absent(err):
 		case err != nil:
 			unknown.add(target, 0, 0, err)
 		case holds:

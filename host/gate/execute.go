@@ -16,7 +16,7 @@ func (g *Gate) execute(ctx context.Context, r *run, in *input, w *warden) {
 	ctx, release := w.admit(ctx, r)
 	defer release()
 	job := r.job(in)
-	if r.refused = excess(r.module.Manifest.Limits, job.Limits); r.refused != nil {
+	if r.refused = excess(r.module.Manifest.Limits, job.Limits, r.requirement.snake); r.refused != nil {
 		return
 	}
 	r.result, r.confinement, r.times = sandbox.Result{}, "", 0
@@ -42,26 +42,27 @@ func (r *run) refuse() {
 	}
 }
 
-// excess refuses a module that says it needs more than the run would get: it would be stopped at a limit, after the time that takes.
-func excess(asked, got abi.Limits) *refusal {
+// excess refuses a module that says it needs more than the run would get: it would be stopped at a limit, after the time that takes. snake says
+// how the policy writes limits.
+func excess(asked, got abi.Limits, snake bool) *refusal {
 	var wants, raise []string
 	for _, l := range []struct {
-		member, key string
-		asked, got  int64
+		key        string
+		asked, got int64
 	}{
-		{"guest_memory", "guestMemory", asked.GuestMemory, got.GuestMemory},
-		{"host_tensors", "hostTensors", asked.HostTensors, got.HostTensors},
-		{"metrics", "metrics", int64(asked.Metrics), int64(got.Metrics)},
-		{"grid_values", "gridValues", int64(asked.GridValues), int64(got.GridValues)},
-		{"findings", "findings", int64(asked.Findings), int64(got.Findings)},
-		{"log_bytes", "logBytes", int64(asked.LogBytes), int64(got.LogBytes)},
-		{"host_calls", "hostCalls", asked.HostCalls, got.HostCalls},
-		{"run_ms", "runMs", asked.RunMillis, got.RunMillis},
-		{"compile_ms", "compileMs", asked.CompileMillis, got.CompileMillis},
+		{"guestMemory", asked.GuestMemory, got.GuestMemory},
+		{"hostTensors", asked.HostTensors, got.HostTensors},
+		{"metrics", int64(asked.Metrics), int64(got.Metrics)},
+		{"gridValues", int64(asked.GridValues), int64(got.GridValues)},
+		{"findings", int64(asked.Findings), int64(got.Findings)},
+		{"logBytes", int64(asked.LogBytes), int64(got.LogBytes)},
+		{"hostCalls", asked.HostCalls, got.HostCalls},
+		{"runMs", asked.RunMillis, got.RunMillis},
+		{"compileMs", asked.CompileMillis, got.CompileMillis},
 	} {
 		if l.asked > l.got {
-			wants = append(wants, fmt.Sprintf("%s %d and gets %d", l.member, l.asked, l.got))
-			raise = append(raise, fmt.Sprintf("%s: %d", l.key, l.asked))
+			wants = append(wants, fmt.Sprintf("%s %d and gets %d", snakeCase(l.key), l.asked, l.got))
+			raise = append(raise, fmt.Sprintf("%s: %d", spelled(l.key, snake), l.asked))
 		}
 	}
 	if wants == nil {
@@ -69,4 +70,12 @@ func excess(asked, got abi.Limits) *refusal {
 	}
 	return &refusal{status: sandbox.Denied, code: fault.ModuleFailed, text: "its manifest asks for " + strings.Join(wants, ", "),
 		remedy: "take the module out, or grant it in the policy: limits: {" + strings.Join(raise, ", ") + "}"}
+}
+
+// spelled is the name of a limit as the policy writes it.
+func spelled(key string, snake bool) string {
+	if snake {
+		return snakeCase(key)
+	}
+	return key
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
@@ -40,6 +41,7 @@ type Requirement struct {
 	Limits         abi.Limits         // a zero field is the default
 
 	opened *stranger // what File holds; nil without one
+	snake  bool      // the policy writes limits as manifests do: run_ms for runMs
 }
 
 // rule is one question to a report.
@@ -61,18 +63,14 @@ func LoadPolicy(path string) (*Policy, error) {
 	refuse := func(err error, cause string) error {
 		return fault.New(fault.PolicyInvalid, "%s", cause).In(path).Wrap(err).Fix("give a policy file; the default one can be printed and edited")
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, refuse(err, "the policy cannot be read")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, refuse(nil, "the policy is not a regular file")
-	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe has no one at its other end
 	if err != nil {
 		return nil, refuse(err, "the policy cannot be read")
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, refuse(err, "the policy is not a regular file")
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPolicy+1))
 	if err != nil {
 		return nil, refuse(err, "the policy cannot be read")

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
+	"unicode"
 
 	"cel.dev/cel-go/cel"
 	"go.yaml.in/yaml/v3"
@@ -142,30 +144,61 @@ func (d *reader) requirement(node *yaml.Node, pointer string) Requirement {
 		}
 	}
 	if n := keys["limits"]; n != nil {
-		r.Limits = d.limits(n, pointer+"/limits")
+		r.Limits, r.snake = d.limits(n, pointer+"/limits")
 	}
 	return r
 }
 
-// limits reads the resources of a module.
-func (d *reader) limits(node *yaml.Node, pointer string) abi.Limits {
-	var l abi.Limits
-	fields := map[string]func(int64){
-		"guestMemory": func(v int64) { l.GuestMemory = v },
-		"hostTensors": func(v int64) { l.HostTensors = v },
-		"metrics":     func(v int64) { l.Metrics = int(v) },
-		"gridValues":  func(v int64) { l.GridValues = int(v) },
-		"findings":    func(v int64) { l.Findings = int(v) },
-		"logBytes":    func(v int64) { l.LogBytes = int(v) },
-		"hostCalls":   func(v int64) { l.HostCalls = v },
-		"runMs":       func(v int64) { l.RunMillis = v },
-		"compileMs":   func(v int64) { l.CompileMillis = v },
+// limits reads the resources of a module, under the names of a policy or those of a manifest; snake says that it was the latter.
+func (d *reader) limits(node *yaml.Node, pointer string) (l abi.Limits, snake bool) {
+	m := abi.MaxLimits
+	type field struct {
+		set  func(int64)
+		most int64
 	}
-	keys := d.Mapping(node, pointer, slices.Sorted(maps.Keys(fields)))
+	fields := map[string]field{
+		"guestMemory": {func(v int64) { l.GuestMemory = v }, m.GuestMemory},
+		"hostTensors": {func(v int64) { l.HostTensors = v }, m.HostTensors},
+		"metrics":     {func(v int64) { l.Metrics = int(v) }, int64(m.Metrics)},
+		"gridValues":  {func(v int64) { l.GridValues = int(v) }, int64(m.GridValues)},
+		"findings":    {func(v int64) { l.Findings = int(v) }, int64(m.Findings)},
+		"logBytes":    {func(v int64) { l.LogBytes = int(v) }, int64(m.LogBytes)},
+		"hostCalls":   {func(v int64) { l.HostCalls = v }, m.HostCalls},
+		"runMs":       {func(v int64) { l.RunMillis = v }, m.RunMillis},
+		"compileMs":   {func(v int64) { l.CompileMillis = v }, m.CompileMillis},
+	}
+	names := slices.Sorted(maps.Keys(fields))
+	for _, name := range names[:len(fields)] {
+		if member := snakeCase(name); member != name {
+			names = append(names, member)
+			fields[member] = fields[name]
+		}
+	}
+	keys := d.Mapping(node, pointer, names)
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
-		fields[name](d.Count(keys[name], pointer+"/"+name))
+		if member := snakeCase(name); member != name && keys[member] != nil {
+			d.Problem(keys[name], pointer+"/"+name, "the limit %s is written twice, as %s too", name, member).Fix("keep one")
+		}
+		snake = snake || strings.Contains(name, "_")
+		count, most := d.Count(keys[name], pointer+"/"+name), fields[name].most
+		if count > most {
+			d.Problem(keys[name], pointer+"/"+name, "%d is above what any run can have, %d", count, most)
+		}
+		fields[name].set(min(count, most))
 	}
-	return l
+	return l, snake
+}
+
+// snakeCase is the name of a limit as a manifest has it: guest_memory for guestMemory.
+func snakeCase(name string) string {
+	var b strings.Builder
+	for _, c := range name {
+		if unicode.IsUpper(c) {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
 }
 
 // rule reads and compiles one rule.

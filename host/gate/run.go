@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/tenon-ml/tenon/host/document"
 	"github.com/tenon-ml/tenon/host/fault"
@@ -154,7 +155,7 @@ func (r *run) collect(into *report.Report, in *input) (failure []report.Finding)
 		return nil // it is not about this module, and the gate says it once
 	}
 	if result.Status != sandbox.OK {
-		code, hint := fault.ModuleFailed, remedies[result.Status]
+		code, hint := fault.ModuleFailed, r.remedy(result.Status)
 		if r.refused != nil {
 			code, hint = r.refused.code, cmp.Or(r.refused.remedy, hint)
 		}
@@ -198,6 +199,17 @@ var remedies = map[sandbox.Status]string{
 
 	sandbox.Nondeterministic: "report it to the module's author and take the module out: what differs from run to run decides nothing",
 }
+
+// remedy is what to do about a run that failed, with limits named as the policy writes them.
+func (r *run) remedy(status sandbox.Status) string {
+	hint := remedies[status]
+	if r.requirement.snake {
+		hint = snakeLimits.Replace(hint)
+	}
+	return hint
+}
+
+var snakeLimits = strings.NewReplacer("runMs", "run_ms", "compileMs", "compile_ms", "guestMemory", "guest_memory", "hostTensors", "host_tensors")
 
 // severity of a guest's finding; one that does not exist counts as the gravest.
 func severity(s abi.Severity) report.Severity {

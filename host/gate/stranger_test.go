@@ -249,4 +249,12 @@ func TestAdmissionByLimits(t *testing.T) {
 	if r := checked(t, &Gate{Policy: p, Runner: runner}); r.Verdict != report.Admit || len(runner.jobs) != 1 {
 		t.Errorf("%s %+v", r.Verdict, r.Findings)
 	}
+	// In a policy that spells limits as manifests do, the hint does too.
+	if p, err = loadPolicy(t, dir, policyOf("", entry+", limits: {guest_memory: 134217728, run_ms: 77}")); err != nil {
+		t.Fatal(err)
+	}
+	f = checked(t, &Gate{Policy: p, Runner: runner}).Findings[0]
+	if !strings.Contains(f.Message, "asks for run_ms 600000 and gets 77") || !strings.HasSuffix(f.Hint, "limits: {run_ms: 600000}") {
+		t.Errorf("%+v", f)
+	}
 }

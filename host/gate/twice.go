@@ -13,6 +13,11 @@ func agreed(first, second sandbox.Result) sandbox.Result {
 	a, b := first.Usage, second.Usage
 	cost := sandbox.Usage{Wall: a.Wall + b.Wall, CPU: a.CPU + b.CPU, Compile: a.Compile + b.Compile, HostCalls: a.HostCalls + b.HostCalls,
 		PeakBytes: max(a.PeakBytes, b.PeakBytes), ResidentBytes: max(a.ResidentBytes, b.ResidentBytes)}
+	switch second.Status { // which says something of the machine as well, and of the module only when the first run ended so too
+	case sandbox.Timeout, sandbox.Memory, sandbox.WorkerDied:
+		second.Usage = cost
+		return second
+	}
 	if text := difference(first, second); text != "" {
 		return sandbox.Result{Status: sandbox.Nondeterministic, Error: "two runs on the same input differ: " + text, Usage: cost}
 	}

@@ -127,3 +127,13 @@ func TestTwiceHasOneClock(t *testing.T) {
 		t.Errorf("%s %+v %+v", r.Verdict, r.Modules, r.Metrics)
 	}
 }
+
+// TestTwiceOnAMachineThatIsShort: a second run that the machine ended says nothing of the module's determinism.
+func TestTwiceOnAMachineThatIsShort(t *testing.T) {
+	for _, status := range []sandbox.Status{sandbox.Timeout, sandbox.Memory, sandbox.WorkerDied} {
+		got := agreed(sandbox.Result{Status: sandbox.OK, Usage: sandbox.Usage{CPU: 1}}, sandbox.Result{Status: status, Usage: sandbox.Usage{CPU: 2}})
+		if got.Status != status || got.Usage.CPU != 3 {
+			t.Errorf("%s: %+v", status, got)
+		}
+	}
+}

@@ -33,7 +33,7 @@ type reason struct {
 	Findings           []Finding // at least one
 }
 
-// reasons gathers findings, the gravest first and otherwise in their order.
+// reasons gathers findings, the gravest first, of one gravity those last that only count the others, and otherwise in their order.
 func reasons(findings []Finding) []reason {
 	type key struct {
 		severity           Severity
@@ -51,8 +51,27 @@ func reasons(findings []Finding) []reason {
 		}
 		all[i].Findings = append(all[i].Findings, f)
 	}
-	slices.SortStableFunc(all, func(a, b reason) int { return cmp.Compare(severityOrder(a.Severity), severityOrder(b.Severity)) })
+	slices.SortStableFunc(all, func(a, b reason) int {
+		return cmp.Or(cmp.Compare(severityOrder(a.Severity), severityOrder(b.Severity)), cmp.Compare(a.counting(), b.counting()))
+	})
 	return all
+}
+
+// counting is 1 for the rules of the built-in policies that only say that there are findings of a severity, and otherwise 0: whoever reads
+// those findings has read everything that they say.
+func (r reason) counting() int {
+	if r.Module == "policy" && (r.Code == "DIAGNOSTIC_DENIES" || r.Code == "DIAGNOSTIC_WARNS") {
+		return 1
+	}
+	return 0
+}
+
+// speaker is the module that a reason comes from, as far as there is one. foreign are those that do not ship with Tenon. It is escaped.
+func (r reason) speaker(foreign map[string]bool) string {
+	if foreign[r.Module] {
+		return Escape(r.Module) + ", " + notTenons
+	}
+	return Escape(r.Module)
 }
 
 // told is what to read about a reason: one sentence, and under it places or further sentences. Everything is escaped.
@@ -93,12 +112,17 @@ func sentenceOf(f Finding) string {
 	return text
 }
 
-// findings writes every reason: what it means, and after an arrow what to do.
-func (p *page) findings(findings []Finding) {
-	for _, r := range reasons(findings) {
+// findings writes every reason: what it means, its code and the module it comes from, and after an arrow what to do.
+func (p *page) findings(report *Report) {
+	foreign := foreigners(report.Modules)
+	for _, r := range reasons(report.Findings) {
 		label := fmt.Sprintf("%-5s ", strings.ToUpper(Escape(string(r.Severity))))
 		sentence, items := r.told()
-		p.paragraph(p.paint(severityInk(r.Severity), label), sentence+" "+p.paint(faint, "["+Escape(r.Code)+"]"))
+		tag := Escape(r.Code)
+		if speaker := r.speaker(foreign); speaker != "" && r.Module != "policy" { // whose rules are known by their codes
+			tag += " · " + speaker
+		}
+		p.paragraph(p.paint(severityInk(r.Severity), label), sentence+" "+p.paint(faint, "["+tag+"]"))
 		const most = 8
 		for _, item := range items[:min(len(items), most)] {
 			p.paragraph(findingIndent+"- ", item)

@@ -9,6 +9,20 @@ import (
 // foreign reports whether a module does not ship with Tenon.
 func (m Module) foreign() bool { return m.Origin != "" && m.Origin != BuiltIn }
 
+// notTenons says it of a module for which foreign holds.
+const notTenons = "not part of Tenon"
+
+// foreigners are the ids of modules that do not ship with Tenon.
+func foreigners(modules []Module) map[string]bool {
+	foreign := map[string]bool{}
+	for _, m := range modules {
+		if m.foreign() {
+			foreign[m.ID] = true
+		}
+	}
+	return foreign
+}
+
 // stranger says where a module comes from that does not ship with Tenon, and how it was confined; "" for one that does. It is escaped.
 func stranger(m Module) string {
 	if !m.foreign() {
@@ -22,7 +36,7 @@ func stranger(m Module) string {
 	if m.SHA256 != "" {
 		sum = shortDigest("sha256:" + m.SHA256)
 	}
-	return list("not part of Tenon", "from "+Escape(m.Origin), sum, confined)
+	return list(notTenons, "from "+Escape(m.Origin), sum, confined)
 }
 
 // twice reports whether every module that ended well was run a second time.
@@ -60,12 +74,7 @@ func cutText(text string, limit int) string {
 // Own is r as far as Tenon's own modules made it: without metrics, grids and findings of others. Tables, figures and the answers to a
 // person's questions know metrics by their names, and a module of somebody else could give one of the same name and answer in its place.
 func Own(r *Report) *Report {
-	foreign := map[string]bool{}
-	for _, m := range r.Modules {
-		if m.foreign() {
-			foreign[m.ID] = true
-		}
-	}
+	foreign := foreigners(r.Modules)
 	if len(foreign) == 0 {
 		return r
 	}
@@ -74,4 +83,19 @@ func Own(r *Report) *Report {
 	own.Grids = slices.DeleteFunc(slices.Clone(r.Grids), func(g Grid) bool { return foreign[g.Module] })
 	own.Findings = slices.DeleteFunc(slices.Clone(r.Findings), func(f Finding) bool { return foreign[f.Module] })
 	return &own
+}
+
+// identity says which version a module is, where it comes from, how it was confined and by which digests it is known, short and in full.
+func identity(m Module) underView {
+	short := []string{Escape(m.Version), Escape(m.Origin)}
+	if m.Sandbox != "" {
+		short = append(short, "sandbox "+Escape(m.Sandbox))
+	}
+	full := slices.Clone(short)
+	for _, sum := range []struct{ name, digest string }{{"sha256", m.SHA256}, {"manifest", m.ManifestSHA256}} {
+		if digest := Escape(sum.digest); digest != "" {
+			short, full = append(short, sum.name+":"+shorten(digest, 13)), append(full, sum.name+":"+digest)
+		}
+	}
+	return underView{list(short...), list(full...)}
 }

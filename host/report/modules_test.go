@@ -34,6 +34,24 @@ func TestStrangersDoNotAnswer(t *testing.T) {
 	if strings.Contains(after.String(), "every change is zero") || !strings.Contains(after.String(), "it does nothing") {
 		t.Errorf("its finding is not its own:\n%s", after.String())
 	}
+	// What it says of the adapter as a whole has a table of its own.
+	r.Metrics = append(r.Metrics, Metric{Module: "watermark", Name: "anomaly_p", Value: 0.125})
+	after.Reset()
+	if err := Text(&after, r, TextOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(after.String(), "The adapter as a whole\n")
+	whole, others, _ := strings.Cut(tables, othersTitle+"\n")
+	if strings.Contains(whole, "watermark") || !strings.Contains(whole, "anomaly") || !strings.Contains(others, "watermark  anomaly_p  0.125") {
+		t.Errorf("its numbers are in the wrong table:\n%s", tables)
+	}
+	if !strings.Contains(after.String(), "[AD_NO_EFFECT · watermark, not part of Tenon]") {
+		t.Errorf("its finding does not name it:\n%s", after.String())
+	}
+	view := newPageView(r, nil)
+	if len(view.Whole.Rows) != 2 || len(view.Others.Rows) != 1 || view.Reasons[len(view.Reasons)-1].Module != "watermark, not part of Tenon" {
+		t.Errorf("%+v %+v %+v", view.Whole, view.Others, view.Reasons)
+	}
 	if tables := newPageView(r, nil).Weights; !slices.ContainsFunc(tables, func(table tableView) bool { return table.Title == "watermark" }) {
 		t.Error("the page does not show its numbers at all")
 	}

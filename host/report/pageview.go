@@ -26,6 +26,7 @@ type pageView struct {
 	Texts     *tableView
 	Completed []completionView
 	Whole     *tableView
+	Others    *tableView // as Whole, of modules that do not ship with Tenon
 	Weights   []tableView
 	Modules   *tableView
 	Faults    []string // of modules that did not run to their end
@@ -68,7 +69,11 @@ type tableView struct {
 	Title, Note, Foot string
 	Columns           []columnView
 	Rows              [][]string
+	Under             []underView // second lines of the first cells; nil for none
 }
+
+// underView is a second line in a cell, and what it is short for.
+type underView struct{ Text, Title string }
 
 type columnView struct {
 	Name    string
@@ -96,11 +101,12 @@ func newPageView(r *Report, figures []Figure) *pageView {
 	for i := range v.Answers {
 		v.Answers[i].Question, v.Answers[i].Text = sentenceCase(v.Answers[i].Question), sentenceCase(v.Answers[i].Text)+"."
 	}
+	foreign := foreigners(r.Modules)
 	for _, reason := range reasons(r.Findings) {
 		sentence, items := reason.told()
 		color := severityInk(reason.Severity)
 		v.Reasons = append(v.Reasons, reasonView{Class: inkClasses[color], Severity: Escape(string(reason.Severity)), Sentence: sentenceCase(sentence),
-			Hint: sentenceCase(Escape(reason.Hint)), Code: Escape(reason.Code), Module: Escape(reason.Module), Items: items})
+			Hint: sentenceCase(Escape(reason.Hint)), Code: Escape(reason.Code), Module: reason.speaker(foreign), Items: items})
 	}
 	for _, f := range figures {
 		v.Figures = append(v.Figures, newFigureView(f))
@@ -123,28 +129,24 @@ func newFigureView(f Figure) figureView {
 }
 
 func (v *pageView) tables(r *Report) {
-	own := Own(r)
-	for _, s := range summaries(own) {
-		if groups := s.rows(own.Metrics, own.Peers, s.columns); len(groups) > 0 {
+	ours := Own(r)
+	for _, s := range summaries(ours) {
+		if groups := s.rows(ours.Metrics, ours.Peers, s.columns); len(groups) > 0 {
 			v.Summaries = append(v.Summaries, summaryTable(s, groups))
 		}
 	}
 	v.Weights = weightTables(r)
 	v.probe(r.Probe)
-	if metrics := wholeMetrics(r); len(metrics) > 0 {
-		v.Whole = &tableView{Columns: []columnView{{"module", false}, {"metric", false}, {"value", true}}}
-		for _, m := range metrics {
-			v.Whole.Rows = append(v.Whole.Rows, []string{Escape(m.Module), Escape(m.Name), digits(float64(m.Value), 5)})
-		}
-	}
+	own, others := wholeMetrics(r)
+	v.Whole, v.Others = wholeTable("The adapter as a whole", own), wholeTable(othersTitle, others)
 	if len(r.Modules) > 0 {
-		v.Modules = &tableView{Columns: []columnView{{"module", false}, {"version", false}, {"reads", false}, {"status", false}, {"time, ms", true},
-			{"compile, ms", true}, {"memory, MiB", true}, {"process, MiB", true}, {"host calls", true}, {"sandbox", false}, {"from", false}, {"sha256", false},
-			{"sha256 of manifest", false}}}
+		v.Modules = &tableView{Columns: []columnView{{"module", false}, {"reads", false}, {"status", false}, {"time, ms", true},
+			{"compile, ms", true}, {"memory, MiB", true}, {"process, MiB", true}, {"host calls", true}}}
 		for _, m := range r.Modules {
-			v.Modules.Rows = append(v.Modules.Rows, []string{Escape(m.ID), Escape(m.Version), Escape(m.Cost), Escape(m.Status), digits(m.Usage.WallMs, 3),
-				digits(m.Usage.CompileMs, 3), digits(float64(m.Usage.PeakBytes)/(1<<20), 3), digits(float64(m.Usage.ResidentBytes)/(1<<20), 3), Count(max(m.Usage.HostCalls, 0)),
-				cmp.Or(Escape(m.Sandbox), "-"), cmp.Or(Escape(m.Origin), "-"), cmp.Or(Escape(m.SHA256), "-"), cmp.Or(Escape(m.ManifestSHA256), "-")})
+			v.Modules.Rows = append(v.Modules.Rows, []string{Escape(m.ID), Escape(m.Cost), Escape(m.Status), digits(m.Usage.WallMs, 3),
+				digits(m.Usage.CompileMs, 3), digits(float64(m.Usage.PeakBytes)/(1<<20), 3), digits(float64(m.Usage.ResidentBytes)/(1<<20), 3),
+				Count(max(m.Usage.HostCalls, 0))})
+			v.Modules.Under = append(v.Modules.Under, identity(m))
 			if m.Error != "" {
 				v.Faults = append(v.Faults, Escape(m.ID)+": "+Escape(m.Error))
 			}

@@ -42,26 +42,52 @@ func signed(v float64) string {
 	return fixed(v, 3)
 }
 
-// whole writes the numbers about the adapter as a whole that no other table has.
+// whole writes the numbers about the adapter as a whole that no other table has, those of modules that do not ship with Tenon apart.
 func (p *page) whole(r *Report) {
-	var rows [][]string
-	for _, m := range wholeMetrics(r) {
-		rows = append(rows, []string{Escape(m.Module), shorten(Escape(m.Name), 36), digits(float64(m.Value), 4)})
+	own, others := wholeMetrics(r)
+	for _, part := range []struct {
+		title   string
+		metrics []Metric
+	}{{"The adapter as a whole", own}, {othersTitle, others}} {
+		if len(part.metrics) == 0 {
+			continue
+		}
+		var rows [][]string
+		for _, m := range part.metrics {
+			rows = append(rows, []string{Escape(m.Module), shorten(Escape(m.Name), 36), digits(float64(m.Value), 4)})
+		}
+		p.section(part.title, "")
+		p.grid("llr", []string{"module", "metric", "value"}, rows, true)
 	}
-	if len(rows) == 0 {
-		return
-	}
-	p.section("The adapter as a whole", "")
-	p.grid("llr", []string{"module", "metric", "value"}, rows, true)
 }
 
-// wholeMetrics are the metrics of no target and no other adapter, but for those of the probes, which have tables of their own.
-func wholeMetrics(r *Report) []Metric {
-	var metrics []Metric
+// othersTitle is the title of the table with the numbers of modules that do not ship with Tenon.
+const othersTitle = "Of modules that are not part of Tenon"
+
+// wholeMetrics are the metrics of no target and no other adapter, but for those of the probes, which have tables of their own: of Tenon's own
+// modules, and of others.
+func wholeMetrics(r *Report) (own, others []Metric) {
+	foreign := foreigners(r.Modules)
 	for _, m := range r.Metrics {
-		if m.Target == "" && m.With == "" && (r.Probe == nil || m.Module != "probe") {
-			metrics = append(metrics, m)
+		switch {
+		case m.Target != "" || m.With != "" || r.Probe != nil && m.Module == "probe":
+		case foreign[m.Module]:
+			others = append(others, m)
+		default:
+			own = append(own, m)
 		}
 	}
-	return metrics
+	return own, others
+}
+
+// wholeTable is a table of metrics of the adapter as a whole; nil where there are none.
+func wholeTable(title string, metrics []Metric) *tableView {
+	if len(metrics) == 0 {
+		return nil
+	}
+	t := &tableView{Title: title, Columns: []columnView{{"module", false}, {"metric", false}, {"value", true}}}
+	for _, m := range metrics {
+		t.Rows = append(t.Rows, []string{Escape(m.Module), Escape(m.Name), digits(float64(m.Value), 5)})
+	}
+	return t
 }

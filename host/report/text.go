@@ -26,7 +26,7 @@ func Text(w io.Writer, r *Report, opts TextOptions) error {
 	p.verdict(r)
 	if len(r.Findings) > 0 {
 		p.WriteString("\n")
-		p.findings(r.Findings)
+		p.findings(r)
 	}
 	p.answers(r)
 	p.header(r)
@@ -96,18 +96,6 @@ func (p *page) paragraph(first, text string) {
 	for _, line := range Wrap(first, text, p.width) {
 		p.line(line)
 	}
-}
-
-// Wrap folds text to lines of width cells. The first begins with first, the others are indented as far as that is wide. What has no space
-// in it is cut, behind a slash where there is one.
-func Wrap(first, text string, width int) []string {
-	indent := lipgloss.Width(first)
-	lines := strings.Split(lipgloss.Wrap(text, max(width-indent, 16), "/"), "\n")
-	for i, line := range lines {
-		lines[i] = first + strings.TrimLeft(line, " ")
-		first = strings.Repeat(" ", indent)
-	}
-	return lines
 }
 
 // section begins a titled part.
