@@ -47,11 +47,28 @@ const (
 	engineRecovered = " (recovered by wazero)"
 )
 
-// withoutStack is the text of an engine's error up to the stack traces.
+// withoutStack is what went wrong, and in which functions where the module says how they are called: the innermost first. Numbers of functions
+// tell an author nothing.
 func withoutStack(err error) string {
-	text, _, _ := strings.Cut(err.Error(), engineStack)
-	return strings.TrimSuffix(strings.TrimSpace(text), engineRecovered)
+	text, stack, _ := strings.Cut(err.Error(), engineStack)
+	stack, _, _ = strings.Cut(stack, "Go runtime stack trace:") // of a fault in a host function
+	text = strings.TrimSuffix(strings.TrimSpace(text), engineRecovered)
+	var names []string
+	for line := range strings.Lines(stack) {
+		name := strings.TrimPrefix(strings.TrimSpace(line), ".")
+		name = name[:max(0, strings.LastIndexByte(name, '('))] // a name can have one of its own
+		if name != "" && !strings.HasPrefix(name, "$") && !strings.HasPrefix(name, "...") && len(names) < maxStackNames {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		text += " (in " + strings.Join(names, ", called by ") + ")"
+	}
+	return text
 }
+
+// maxStackNames is how many functions an error names.
+const maxStackNames = 4
 
 // ended is the outcome of a run whose context has ended.
 func ended(ctx context.Context, stage string) outcome {
