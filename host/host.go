@@ -42,6 +42,7 @@ type Options struct {
 	Revoked  string           // list of revoked modules beside the policy's own, read anew before each run; "" is none
 	Twice    bool             // every module runs twice, and must give the same
 	Runner   gate.Runner      // runs diagnostics; nil runs each in a sandbox worker of this executable
+	Spares   int              // workers that wait for the next run, so that it starts sooner: for a process that lives; without Runner only
 	Backend  backend.Spec     // what merges and serves; the zero value is the CPU backend of this executable
 	Log      *slog.Logger
 	Progress func(what string, done, total int) // hears of slow steps, from several goroutines; may be nil
@@ -59,10 +60,7 @@ type Host struct {
 	progress func(what string, done, total int) // may be nil
 }
 
-// spareWorkers wait for the next run of a diagnostic, so that it need not start a process or load its code.
-const spareWorkers = 4
-
-// New prepares a Host. It touches no adapter. Where it runs diagnostics itself it starts a worker ahead of the first; the caller closes it.
+// New prepares a Host. It touches no adapter. The caller closes it.
 func New(o Options) (*Host, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -113,7 +111,7 @@ func New(o Options) (*Host, error) {
 		if err := worker.CheckCache(compiled); err != nil {
 			o.Log.Warn("diagnostics are compiled anew for each check", "cause", err)
 		}
-		runner = &worker.Runner{CacheDir: compiled, Spares: spareWorkers}
+		runner = &worker.Runner{CacheDir: compiled, Spares: o.Spares}
 		runner.Warm()
 		o.Runner = runner
 	}

@@ -30,6 +30,7 @@ type command struct {
 	twice          bool // of the commands that merge
 	cacheDir       string
 	hosts          []*host.Host // to be closed
+	spares         int          // workers that wait for the next run of a diagnostic
 	quiet          bool
 	verbose        bool
 }
@@ -88,7 +89,7 @@ func (c *command) evidenceFlags(flags *pflag.FlagSet) {
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
-	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Revoked: c.revoked, Twice: c.twice, Log: c.log(), Progress: c.newProgress()}
+	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Revoked: c.revoked, Twice: c.twice, Log: c.log(), Progress: c.newProgress(), Spares: c.spares}
 	if c.probe != "" {
 		file, err := probe.Load(c.probe)
 		if err != nil {

@@ -81,6 +81,7 @@ func onceNeedsTry(o serveOptions) error {
 }
 
 func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
+	c.spares = 4 // it answers loads for as long as it lives
 	h, err := c.host()
 	if err == nil {
 		h, err = o.backend.use(h)

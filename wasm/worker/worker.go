@@ -162,11 +162,14 @@ func (r *Runner) attempt(ctx context.Context, job Job, req request, files []*os.
 	wanted := load{job.SHA256, job.Limits.WithDefaults()}
 	p, loaded := r.spares.take(wanted, len(files), req.Cold)
 	spare := p != nil
-	if req.CacheDir != "" && !req.Cold {
-		r.spares.fill(r, &wanted, job.Wasm)
-	} else {
-		r.Warm()
-	}
+	// When the run has ended: loading the next one would take the run's processors away.
+	defer func() {
+		if req.CacheDir != "" && !req.Cold {
+			r.spares.fill(r, &wanted, job.Wasm)
+		} else {
+			r.Warm()
+		}
+	}()
 	for {
 		if p == nil {
 			if p, err = start(r.Executable); err != nil {
