@@ -70,7 +70,7 @@ func (x Finish_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Finish_Reason.Descriptor instead.
 func (Finish_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{28, 0}
+	return file_backend_proto_rawDescGZIP(), []int{29, 0}
 }
 
 type DescribeRequest struct {
@@ -115,8 +115,9 @@ type DescribeResponse struct {
 	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	Device        string                 `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`                               // for people
 	Dtypes        []string               `protobuf:"bytes,4,rep,name=dtypes,proto3" json:"dtypes,omitempty"`                               // of base tensors it merges, of BF16, F16 and F32; at least one. A patch of another is INVALID_ARGUMENT
-	Architectures []string               `protobuf:"bytes,5,rep,name=architectures,proto3" json:"architectures,omitempty"`                 // it can generate with: "llama". None: it is not of level generating
+	Architectures []string               `protobuf:"bytes,5,rep,name=architectures,proto3" json:"architectures,omitempty"`                 // it can generate with, by ModelConfig.architecture. None: it is not of level generating
 	MemoryBytes   uint64                 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"` // of the device, 0 where unknown
+	Unmerged      bool                   `protobuf:"varint,7,opt,name=unmerged,proto3" json:"unmerged,omitempty"`                          // it can stage a generation unmerged: StageRequest.unmerged
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +192,13 @@ func (x *DescribeResponse) GetMemoryBytes() uint64 {
 		return x.MemoryBytes
 	}
 	return 0
+}
+
+func (x *DescribeResponse) GetUnmerged() bool {
+	if x != nil {
+		return x.Unmerged
+	}
+	return false
 }
 
 // File is an open-able path whose bytes have this digest.
@@ -341,7 +349,7 @@ func (x *Tensor) GetLength() int64 {
 
 type ModelConfig struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
-	Architecture      string                 `protobuf:"bytes,1,opt,name=architecture,proto3" json:"architecture,omitempty"` // "llama"
+	Architecture      string                 `protobuf:"bytes,1,opt,name=architecture,proto3" json:"architecture,omitempty"` // "llama", "mistral", "qwen2", "qwen3", "gpt2": names the tensors and the order of operations
 	HiddenSize        int32                  `protobuf:"varint,2,opt,name=hidden_size,json=hiddenSize,proto3" json:"hidden_size,omitempty"`
 	IntermediateSize  int32                  `protobuf:"varint,3,opt,name=intermediate_size,json=intermediateSize,proto3" json:"intermediate_size,omitempty"`
 	Layers            int32                  `protobuf:"varint,4,opt,name=layers,proto3" json:"layers,omitempty"`
@@ -350,11 +358,19 @@ type ModelConfig struct {
 	HeadDim           int32                  `protobuf:"varint,7,opt,name=head_dim,json=headDim,proto3" json:"head_dim,omitempty"`
 	VocabSize         int32                  `protobuf:"varint,8,opt,name=vocab_size,json=vocabSize,proto3" json:"vocab_size,omitempty"`
 	MaxPositions      int32                  `protobuf:"varint,9,opt,name=max_positions,json=maxPositions,proto3" json:"max_positions,omitempty"`
-	RmsNormEps        float64                `protobuf:"fixed64,10,opt,name=rms_norm_eps,json=rmsNormEps,proto3" json:"rms_norm_eps,omitempty"`
-	RopeTheta         float64                `protobuf:"fixed64,11,opt,name=rope_theta,json=ropeTheta,proto3" json:"rope_theta,omitempty"`
+	RmsNormEps        float64                `protobuf:"fixed64,10,opt,name=rms_norm_eps,json=rmsNormEps,proto3" json:"rms_norm_eps,omitempty"` // of every norm; gpt2 has LayerNorm
+	RopeTheta         float64                `protobuf:"fixed64,11,opt,name=rope_theta,json=ropeTheta,proto3" json:"rope_theta,omitempty"`      // gpt2 has learned positions, and 0 here
 	TieWordEmbeddings bool                   `protobuf:"varint,12,opt,name=tie_word_embeddings,json=tieWordEmbeddings,proto3" json:"tie_word_embeddings,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// What the families differ in. A configuration with a value that a backend does not compute is INVALID_ARGUMENT.
+	AttentionBias bool         `protobuf:"varint,13,opt,name=attention_bias,json=attentionBias,proto3" json:"attention_bias,omitempty"`        // q_proj, k_proj and v_proj have biases
+	OutputBias    bool         `protobuf:"varint,14,opt,name=output_bias,json=outputBias,proto3" json:"output_bias,omitempty"`                 // o_proj has one
+	MlpBias       bool         `protobuf:"varint,15,opt,name=mlp_bias,json=mlpBias,proto3" json:"mlp_bias,omitempty"`                          // gate_proj, up_proj and down_proj have
+	SlidingWindow int32        `protobuf:"varint,16,opt,name=sliding_window,json=slidingWindow,proto3" json:"sliding_window,omitempty"`        // a token of the layers below sees itself and the sliding_window-1 tokens before it; 0: no layer has one
+	SlidingLayers []int32      `protobuf:"varint,17,rep,packed,name=sliding_layers,json=slidingLayers,proto3" json:"sliding_layers,omitempty"` // the layers that have the window, ascending, from 0
+	RopeScaling   *RopeScaling `protobuf:"bytes,18,opt,name=rope_scaling,json=ropeScaling,proto3" json:"rope_scaling,omitempty"`               // absent: none
+	Activation    string       `protobuf:"bytes,19,opt,name=activation,proto3" json:"activation,omitempty"`                                    // "silu", or "gelu_new" of gpt2; "" is silu
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModelConfig) Reset() {
@@ -471,6 +487,132 @@ func (x *ModelConfig) GetTieWordEmbeddings() bool {
 	return false
 }
 
+func (x *ModelConfig) GetAttentionBias() bool {
+	if x != nil {
+		return x.AttentionBias
+	}
+	return false
+}
+
+func (x *ModelConfig) GetOutputBias() bool {
+	if x != nil {
+		return x.OutputBias
+	}
+	return false
+}
+
+func (x *ModelConfig) GetMlpBias() bool {
+	if x != nil {
+		return x.MlpBias
+	}
+	return false
+}
+
+func (x *ModelConfig) GetSlidingWindow() int32 {
+	if x != nil {
+		return x.SlidingWindow
+	}
+	return 0
+}
+
+func (x *ModelConfig) GetSlidingLayers() []int32 {
+	if x != nil {
+		return x.SlidingLayers
+	}
+	return nil
+}
+
+func (x *ModelConfig) GetRopeScaling() *RopeScaling {
+	if x != nil {
+		return x.RopeScaling
+	}
+	return nil
+}
+
+func (x *ModelConfig) GetActivation() string {
+	if x != nil {
+		return x.Activation
+	}
+	return ""
+}
+
+// RopeScaling stretches rotary positions, by the names and formulas of transformers.
+type RopeScaling struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Type                 string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"` // "linear", "llama3"
+	Factor               float64                `protobuf:"fixed64,2,opt,name=factor,proto3" json:"factor,omitempty"`
+	LowFreqFactor        float64                `protobuf:"fixed64,3,opt,name=low_freq_factor,json=lowFreqFactor,proto3" json:"low_freq_factor,omitempty"`                     // llama3
+	HighFreqFactor       float64                `protobuf:"fixed64,4,opt,name=high_freq_factor,json=highFreqFactor,proto3" json:"high_freq_factor,omitempty"`                  // llama3
+	OriginalMaxPositions int32                  `protobuf:"varint,5,opt,name=original_max_positions,json=originalMaxPositions,proto3" json:"original_max_positions,omitempty"` // llama3
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *RopeScaling) Reset() {
+	*x = RopeScaling{}
+	mi := &file_backend_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RopeScaling) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RopeScaling) ProtoMessage() {}
+
+func (x *RopeScaling) ProtoReflect() protoreflect.Message {
+	mi := &file_backend_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RopeScaling.ProtoReflect.Descriptor instead.
+func (*RopeScaling) Descriptor() ([]byte, []int) {
+	return file_backend_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RopeScaling) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *RopeScaling) GetFactor() float64 {
+	if x != nil {
+		return x.Factor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetLowFreqFactor() float64 {
+	if x != nil {
+		return x.LowFreqFactor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetHighFreqFactor() float64 {
+	if x != nil {
+		return x.HighFreqFactor
+	}
+	return 0
+}
+
+func (x *RopeScaling) GetOriginalMaxPositions() int32 {
+	if x != nil {
+		return x.OriginalMaxPositions
+	}
+	return 0
+}
+
 type LoadBaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Digest        []byte                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"` // of the base, SHA-256
@@ -483,7 +625,7 @@ type LoadBaseRequest struct {
 
 func (x *LoadBaseRequest) Reset() {
 	*x = LoadBaseRequest{}
-	mi := &file_backend_proto_msgTypes[5]
+	mi := &file_backend_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +637,7 @@ func (x *LoadBaseRequest) String() string {
 func (*LoadBaseRequest) ProtoMessage() {}
 
 func (x *LoadBaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[5]
+	mi := &file_backend_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +650,7 @@ func (x *LoadBaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadBaseRequest.ProtoReflect.Descriptor instead.
 func (*LoadBaseRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{5}
+	return file_backend_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LoadBaseRequest) GetDigest() []byte {
@@ -548,7 +690,7 @@ type LoadBaseResponse struct {
 
 func (x *LoadBaseResponse) Reset() {
 	*x = LoadBaseResponse{}
-	mi := &file_backend_proto_msgTypes[6]
+	mi := &file_backend_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +702,7 @@ func (x *LoadBaseResponse) String() string {
 func (*LoadBaseResponse) ProtoMessage() {}
 
 func (x *LoadBaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[6]
+	mi := &file_backend_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +715,7 @@ func (x *LoadBaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadBaseResponse.ProtoReflect.Descriptor instead.
 func (*LoadBaseResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{6}
+	return file_backend_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LoadBaseResponse) GetResidentBytes() uint64 {
@@ -599,7 +741,7 @@ type Patch struct {
 
 func (x *Patch) Reset() {
 	*x = Patch{}
-	mi := &file_backend_proto_msgTypes[7]
+	mi := &file_backend_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +753,7 @@ func (x *Patch) String() string {
 func (*Patch) ProtoMessage() {}
 
 func (x *Patch) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[7]
+	mi := &file_backend_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +766,7 @@ func (x *Patch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Patch.ProtoReflect.Descriptor instead.
 func (*Patch) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{7}
+	return file_backend_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Patch) GetTensor() string {
@@ -663,18 +805,24 @@ func (x *Patch) GetFanInFanOut() bool {
 }
 
 type StageRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    []byte                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"` // digest of the plan: names the generation
-	Base          []byte                 `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
-	Files         []*File                `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"` // of the factors
-	Patches       []*Patch               `protobuf:"bytes,4,rep,name=patches,proto3" json:"patches,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Generation []byte                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"` // digest of the plan: names the generation
+	Base       []byte                 `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
+	Files      []*File                `protobuf:"bytes,3,rep,name=files,proto3" json:"files,omitempty"` // of the factors
+	Patches    []*Patch               `protobuf:"bytes,4,rep,name=patches,proto3" json:"patches,omitempty"`
+	// Keep the factors beside the base and add scale * B (A x) to what each patched matrix gives, instead of merging: the memory of the factors
+	// in place of the weights', for some time at each token. The numbers are those of the factors without the rounding of a merge, so they differ
+	// from the merged generation's within that rounding. The digest of the plan differs from the merged one's. A MergeEvent still comes for each
+	// patch, with changed 0 and the sha256 of A's stored bytes followed by B's; Verify gives the same sha256, recomputed, and no product. A patch of
+	// a tensor that is looked up, not multiplied with (an embedding, also where it is the head), is INVALID_ARGUMENT.
+	Unmerged      bool `protobuf:"varint,5,opt,name=unmerged,proto3" json:"unmerged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StageRequest) Reset() {
 	*x = StageRequest{}
-	mi := &file_backend_proto_msgTypes[8]
+	mi := &file_backend_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +834,7 @@ func (x *StageRequest) String() string {
 func (*StageRequest) ProtoMessage() {}
 
 func (x *StageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[8]
+	mi := &file_backend_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +847,7 @@ func (x *StageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageRequest.ProtoReflect.Descriptor instead.
 func (*StageRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{8}
+	return file_backend_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StageRequest) GetGeneration() []byte {
@@ -730,6 +878,13 @@ func (x *StageRequest) GetPatches() []*Patch {
 	return nil
 }
 
+func (x *StageRequest) GetUnmerged() bool {
+	if x != nil {
+		return x.Unmerged
+	}
+	return false
+}
+
 type Output struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Base          *Tensor                `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`     // file indexes MergeRequest.inputs
@@ -741,7 +896,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_backend_proto_msgTypes[9]
+	mi := &file_backend_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +908,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[9]
+	mi := &file_backend_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +921,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{9}
+	return file_backend_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Output) GetBase() *Tensor {
@@ -801,7 +956,7 @@ type MergeRequest struct {
 
 func (x *MergeRequest) Reset() {
 	*x = MergeRequest{}
-	mi := &file_backend_proto_msgTypes[10]
+	mi := &file_backend_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +968,7 @@ func (x *MergeRequest) String() string {
 func (*MergeRequest) ProtoMessage() {}
 
 func (x *MergeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[10]
+	mi := &file_backend_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +981,7 @@ func (x *MergeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeRequest.ProtoReflect.Descriptor instead.
 func (*MergeRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{10}
+	return file_backend_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MergeRequest) GetInputs() []*File {
@@ -863,7 +1018,7 @@ type MergeEvent struct {
 
 func (x *MergeEvent) Reset() {
 	*x = MergeEvent{}
-	mi := &file_backend_proto_msgTypes[11]
+	mi := &file_backend_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1030,7 @@ func (x *MergeEvent) String() string {
 func (*MergeEvent) ProtoMessage() {}
 
 func (x *MergeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[11]
+	mi := &file_backend_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1043,7 @@ func (x *MergeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeEvent.ProtoReflect.Descriptor instead.
 func (*MergeEvent) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{11}
+	return file_backend_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MergeEvent) GetTensor() string {
@@ -929,7 +1084,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_backend_proto_msgTypes[12]
+	mi := &file_backend_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1096,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[12]
+	mi := &file_backend_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1109,7 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{12}
+	return file_backend_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifyRequest) GetGeneration() []byte {
@@ -980,7 +1135,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_backend_proto_msgTypes[13]
+	mi := &file_backend_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1147,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[13]
+	mi := &file_backend_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1160,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{13}
+	return file_backend_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VerifyResponse) GetProbes() []*Probe {
@@ -1026,7 +1181,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_backend_proto_msgTypes[14]
+	mi := &file_backend_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1193,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[14]
+	mi := &file_backend_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1206,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{14}
+	return file_backend_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Probe) GetTensor() string {
@@ -1086,7 +1241,7 @@ type ActivateRequest struct {
 
 func (x *ActivateRequest) Reset() {
 	*x = ActivateRequest{}
-	mi := &file_backend_proto_msgTypes[15]
+	mi := &file_backend_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1253,7 @@ func (x *ActivateRequest) String() string {
 func (*ActivateRequest) ProtoMessage() {}
 
 func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[15]
+	mi := &file_backend_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1266,7 @@ func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
 func (*ActivateRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{15}
+	return file_backend_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ActivateRequest) GetAlias() string {
@@ -1143,7 +1298,7 @@ type ActivateResponse struct {
 
 func (x *ActivateResponse) Reset() {
 	*x = ActivateResponse{}
-	mi := &file_backend_proto_msgTypes[16]
+	mi := &file_backend_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1310,7 @@ func (x *ActivateResponse) String() string {
 func (*ActivateResponse) ProtoMessage() {}
 
 func (x *ActivateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[16]
+	mi := &file_backend_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1323,7 @@ func (x *ActivateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateResponse.ProtoReflect.Descriptor instead.
 func (*ActivateResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{16}
+	return file_backend_proto_rawDescGZIP(), []int{17}
 }
 
 type ReleaseRequest struct {
@@ -1180,7 +1335,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_backend_proto_msgTypes[17]
+	mi := &file_backend_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1347,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[17]
+	mi := &file_backend_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1360,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{17}
+	return file_backend_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReleaseRequest) GetGeneration() []byte {
@@ -1224,7 +1379,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_backend_proto_msgTypes[18]
+	mi := &file_backend_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1391,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[18]
+	mi := &file_backend_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1404,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{18}
+	return file_backend_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReleaseResponse) GetExisted() bool {
@@ -1267,7 +1422,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_backend_proto_msgTypes[19]
+	mi := &file_backend_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1279,7 +1434,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[19]
+	mi := &file_backend_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1292,23 +1447,25 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{19}
+	return file_backend_proto_rawDescGZIP(), []int{20}
 }
 
 type StatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Base          []byte                 `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
-	Generations   []*Generation          `protobuf:"bytes,2,rep,name=generations,proto3" json:"generations,omitempty"`
-	Aliases       []*Alias               `protobuf:"bytes,3,rep,name=aliases,proto3" json:"aliases,omitempty"`
-	Running       int32                  `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
-	Waiting       int32                  `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Base               []byte                 `protobuf:"bytes,1,opt,name=base,proto3" json:"base,omitempty"`
+	Generations        []*Generation          `protobuf:"bytes,2,rep,name=generations,proto3" json:"generations,omitempty"`
+	Aliases            []*Alias               `protobuf:"bytes,3,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	Running            int32                  `protobuf:"varint,4,opt,name=running,proto3" json:"running,omitempty"`
+	Waiting            int32                  `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	CacheBytes         uint64                 `protobuf:"varint,6,opt,name=cache_bytes,json=cacheBytes,proto3" json:"cache_bytes,omitempty"`                           // keys and values of texts, those kept for texts to come included
+	CachedPromptTokens uint64                 `protobuf:"varint,7,opt,name=cached_prompt_tokens,json=cachedPromptTokens,proto3" json:"cached_prompt_tokens,omitempty"` // prompt tokens that were not computed because a text before, of the same generation, began with them
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_backend_proto_msgTypes[20]
+	mi := &file_backend_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1320,7 +1477,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[20]
+	mi := &file_backend_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1333,7 +1490,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{20}
+	return file_backend_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StatusResponse) GetBase() []byte {
@@ -1371,18 +1528,33 @@ func (x *StatusResponse) GetWaiting() int32 {
 	return 0
 }
 
+func (x *StatusResponse) GetCacheBytes() uint64 {
+	if x != nil {
+		return x.CacheBytes
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetCachedPromptTokens() uint64 {
+	if x != nil {
+		return x.CachedPromptTokens
+	}
+	return 0
+}
+
 type Generation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generation    []byte                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
 	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"` // its own memory, beyond the base
 	Requests      int32                  `protobuf:"varint,3,opt,name=requests,proto3" json:"requests,omitempty"`
+	Unmerged      bool                   `protobuf:"varint,4,opt,name=unmerged,proto3" json:"unmerged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Generation) Reset() {
 	*x = Generation{}
-	mi := &file_backend_proto_msgTypes[21]
+	mi := &file_backend_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1566,7 @@ func (x *Generation) String() string {
 func (*Generation) ProtoMessage() {}
 
 func (x *Generation) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[21]
+	mi := &file_backend_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1579,7 @@ func (x *Generation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Generation.ProtoReflect.Descriptor instead.
 func (*Generation) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{21}
+	return file_backend_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Generation) GetGeneration() []byte {
@@ -1431,6 +1603,13 @@ func (x *Generation) GetRequests() int32 {
 	return 0
 }
 
+func (x *Generation) GetUnmerged() bool {
+	if x != nil {
+		return x.Unmerged
+	}
+	return false
+}
+
 type Alias struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Alias         string                 `protobuf:"bytes,1,opt,name=alias,proto3" json:"alias,omitempty"`
@@ -1442,7 +1621,7 @@ type Alias struct {
 
 func (x *Alias) Reset() {
 	*x = Alias{}
-	mi := &file_backend_proto_msgTypes[22]
+	mi := &file_backend_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1633,7 @@ func (x *Alias) String() string {
 func (*Alias) ProtoMessage() {}
 
 func (x *Alias) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[22]
+	mi := &file_backend_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1646,7 @@ func (x *Alias) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alias.ProtoReflect.Descriptor instead.
 func (*Alias) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{22}
+	return file_backend_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Alias) GetAlias() string {
@@ -1509,7 +1688,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_backend_proto_msgTypes[23]
+	mi := &file_backend_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1700,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[23]
+	mi := &file_backend_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1713,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{23}
+	return file_backend_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GenerateRequest) GetAlias() string {
@@ -1622,7 +1801,7 @@ type GenerateEvent struct {
 
 func (x *GenerateEvent) Reset() {
 	*x = GenerateEvent{}
-	mi := &file_backend_proto_msgTypes[24]
+	mi := &file_backend_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1813,7 @@ func (x *GenerateEvent) String() string {
 func (*GenerateEvent) ProtoMessage() {}
 
 func (x *GenerateEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[24]
+	mi := &file_backend_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1826,7 @@ func (x *GenerateEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateEvent.ProtoReflect.Descriptor instead.
 func (*GenerateEvent) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{24}
+	return file_backend_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GenerateEvent) GetEvent() isGenerateEvent_Event {
@@ -1724,13 +1903,14 @@ func (*GenerateEvent_Finish) isGenerateEvent_Event() {}
 type Admitted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generation    []byte                 `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	CachedTokens  int32                  `protobuf:"varint,2,opt,name=cached_tokens,json=cachedTokens,proto3" json:"cached_tokens,omitempty"` // of the prompt, taken from a text before of the same generation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Admitted) Reset() {
 	*x = Admitted{}
-	mi := &file_backend_proto_msgTypes[25]
+	mi := &file_backend_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1922,7 @@ func (x *Admitted) String() string {
 func (*Admitted) ProtoMessage() {}
 
 func (x *Admitted) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[25]
+	mi := &file_backend_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1935,7 @@ func (x *Admitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Admitted.ProtoReflect.Descriptor instead.
 func (*Admitted) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{25}
+	return file_backend_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Admitted) GetGeneration() []byte {
@@ -1763,6 +1943,13 @@ func (x *Admitted) GetGeneration() []byte {
 		return x.Generation
 	}
 	return nil
+}
+
+func (x *Admitted) GetCachedTokens() int32 {
+	if x != nil {
+		return x.CachedTokens
+	}
+	return 0
 }
 
 type Token struct {
@@ -1777,7 +1964,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_backend_proto_msgTypes[26]
+	mi := &file_backend_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1976,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[26]
+	mi := &file_backend_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1989,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{26}
+	return file_backend_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Token) GetId() int32 {
@@ -1843,7 +2030,7 @@ type Alternative struct {
 
 func (x *Alternative) Reset() {
 	*x = Alternative{}
-	mi := &file_backend_proto_msgTypes[27]
+	mi := &file_backend_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1855,7 +2042,7 @@ func (x *Alternative) String() string {
 func (*Alternative) ProtoMessage() {}
 
 func (x *Alternative) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[27]
+	mi := &file_backend_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1868,7 +2055,7 @@ func (x *Alternative) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Alternative.ProtoReflect.Descriptor instead.
 func (*Alternative) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{27}
+	return file_backend_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Alternative) GetId() int32 {
@@ -1894,7 +2081,7 @@ type Finish struct {
 
 func (x *Finish) Reset() {
 	*x = Finish{}
-	mi := &file_backend_proto_msgTypes[28]
+	mi := &file_backend_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2093,7 @@ func (x *Finish) String() string {
 func (*Finish) ProtoMessage() {}
 
 func (x *Finish) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[28]
+	mi := &file_backend_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2106,7 @@ func (x *Finish) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finish.ProtoReflect.Descriptor instead.
 func (*Finish) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{28}
+	return file_backend_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Finish) GetReason() Finish_Reason {
@@ -1940,7 +2127,7 @@ type CompareRequest struct {
 
 func (x *CompareRequest) Reset() {
 	*x = CompareRequest{}
-	mi := &file_backend_proto_msgTypes[29]
+	mi := &file_backend_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2139,7 @@ func (x *CompareRequest) String() string {
 func (*CompareRequest) ProtoMessage() {}
 
 func (x *CompareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[29]
+	mi := &file_backend_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2152,7 @@ func (x *CompareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
 func (*CompareRequest) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{29}
+	return file_backend_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CompareRequest) GetGeneration() []byte {
@@ -2002,7 +2189,7 @@ type CompareResponse struct {
 
 func (x *CompareResponse) Reset() {
 	*x = CompareResponse{}
-	mi := &file_backend_proto_msgTypes[30]
+	mi := &file_backend_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2201,7 @@ func (x *CompareResponse) String() string {
 func (*CompareResponse) ProtoMessage() {}
 
 func (x *CompareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backend_proto_msgTypes[30]
+	mi := &file_backend_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2214,7 @@ func (x *CompareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareResponse.ProtoReflect.Descriptor instead.
 func (*CompareResponse) Descriptor() ([]byte, []int) {
-	return file_backend_proto_rawDescGZIP(), []int{30}
+	return file_backend_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CompareResponse) GetNllBase() []float64 {
@@ -2056,14 +2243,15 @@ var File_backend_proto protoreflect.FileDescriptor
 const file_backend_proto_rawDesc = "" +
 	"\n" +
 	"\rbackend.proto\x12\x10tenon.backend.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xb9\x01\n" +
+	"\x0fDescribeRequest\"\xd5\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06device\x18\x03 \x01(\tR\x06device\x12\x16\n" +
 	"\x06dtypes\x18\x04 \x03(\tR\x06dtypes\x12$\n" +
 	"\rarchitectures\x18\x05 \x03(\tR\rarchitectures\x12!\n" +
-	"\fmemory_bytes\x18\x06 \x01(\x04R\vmemoryBytes\"F\n" +
+	"\fmemory_bytes\x18\x06 \x01(\x04R\vmemoryBytes\x12\x1a\n" +
+	"\bunmerged\x18\a \x01(\bR\bunmerged\"F\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
@@ -2074,7 +2262,7 @@ const file_backend_proto_rawDesc = "" +
 	"\x05shape\x18\x03 \x03(\x03R\x05shape\x12\x12\n" +
 	"\x04file\x18\x04 \x01(\x05R\x04file\x12\x16\n" +
 	"\x06offset\x18\x05 \x01(\x03R\x06offset\x12\x16\n" +
-	"\x06length\x18\x06 \x01(\x03R\x06length\"\x98\x03\n" +
+	"\x06length\x18\x06 \x01(\x03R\x06length\"\xab\x05\n" +
 	"\vModelConfig\x12\"\n" +
 	"\farchitecture\x18\x01 \x01(\tR\farchitecture\x12\x1f\n" +
 	"\vhidden_size\x18\x02 \x01(\x05R\n" +
@@ -2092,7 +2280,23 @@ const file_backend_proto_rawDesc = "" +
 	"rmsNormEps\x12\x1d\n" +
 	"\n" +
 	"rope_theta\x18\v \x01(\x01R\tropeTheta\x12.\n" +
-	"\x13tie_word_embeddings\x18\f \x01(\bR\x11tieWordEmbeddings\"\xc2\x01\n" +
+	"\x13tie_word_embeddings\x18\f \x01(\bR\x11tieWordEmbeddings\x12%\n" +
+	"\x0eattention_bias\x18\r \x01(\bR\rattentionBias\x12\x1f\n" +
+	"\voutput_bias\x18\x0e \x01(\bR\n" +
+	"outputBias\x12\x19\n" +
+	"\bmlp_bias\x18\x0f \x01(\bR\amlpBias\x12%\n" +
+	"\x0esliding_window\x18\x10 \x01(\x05R\rslidingWindow\x12%\n" +
+	"\x0esliding_layers\x18\x11 \x03(\x05R\rslidingLayers\x12@\n" +
+	"\frope_scaling\x18\x12 \x01(\v2\x1d.tenon.backend.v1.RopeScalingR\vropeScaling\x12\x1e\n" +
+	"\n" +
+	"activation\x18\x13 \x01(\tR\n" +
+	"activation\"\xc1\x01\n" +
+	"\vRopeScaling\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
+	"\x06factor\x18\x02 \x01(\x01R\x06factor\x12&\n" +
+	"\x0flow_freq_factor\x18\x03 \x01(\x01R\rlowFreqFactor\x12(\n" +
+	"\x10high_freq_factor\x18\x04 \x01(\x01R\x0ehighFreqFactor\x124\n" +
+	"\x16original_max_positions\x18\x05 \x01(\x05R\x14originalMaxPositions\"\xc2\x01\n" +
 	"\x0fLoadBaseRequest\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\fR\x06digest\x12,\n" +
 	"\x05files\x18\x02 \x03(\v2\x16.tenon.backend.v1.FileR\x05files\x122\n" +
@@ -2105,14 +2309,15 @@ const file_backend_proto_rawDesc = "" +
 	"\x01a\x18\x02 \x01(\v2\x18.tenon.backend.v1.TensorR\x01a\x12&\n" +
 	"\x01b\x18\x03 \x01(\v2\x18.tenon.backend.v1.TensorR\x01b\x12\x14\n" +
 	"\x05scale\x18\x04 \x01(\x01R\x05scale\x12#\n" +
-	"\x0efan_in_fan_out\x18\x05 \x01(\bR\vfanInFanOut\"\xa3\x01\n" +
+	"\x0efan_in_fan_out\x18\x05 \x01(\bR\vfanInFanOut\"\xbf\x01\n" +
 	"\fStageRequest\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\fR\n" +
 	"generation\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\fR\x04base\x12,\n" +
 	"\x05files\x18\x03 \x03(\v2\x16.tenon.backend.v1.FileR\x05files\x121\n" +
-	"\apatches\x18\x04 \x03(\v2\x17.tenon.backend.v1.PatchR\apatches\"\x97\x01\n" +
+	"\apatches\x18\x04 \x03(\v2\x17.tenon.backend.v1.PatchR\apatches\x12\x1a\n" +
+	"\bunmerged\x18\x05 \x01(\bR\bunmerged\"\x97\x01\n" +
 	"\x06Output\x12,\n" +
 	"\x04base\x18\x01 \x01(\v2\x18.tenon.backend.v1.TensorR\x04base\x12-\n" +
 	"\x05patch\x18\x02 \x01(\v2\x17.tenon.backend.v1.PatchR\x05patch\x120\n" +
@@ -2152,20 +2357,24 @@ const file_backend_proto_rawDesc = "" +
 	"generation\"+\n" +
 	"\x0fReleaseResponse\x12\x18\n" +
 	"\aexisted\x18\x01 \x01(\bR\aexisted\"\x0f\n" +
-	"\rStatusRequest\"\xcb\x01\n" +
+	"\rStatusRequest\"\x9e\x02\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\fR\x04base\x12>\n" +
 	"\vgenerations\x18\x02 \x03(\v2\x1c.tenon.backend.v1.GenerationR\vgenerations\x121\n" +
 	"\aaliases\x18\x03 \x03(\v2\x17.tenon.backend.v1.AliasR\aaliases\x12\x18\n" +
 	"\arunning\x18\x04 \x01(\x05R\arunning\x12\x18\n" +
-	"\awaiting\x18\x05 \x01(\x05R\awaiting\"^\n" +
+	"\awaiting\x18\x05 \x01(\x05R\awaiting\x12\x1f\n" +
+	"\vcache_bytes\x18\x06 \x01(\x04R\n" +
+	"cacheBytes\x120\n" +
+	"\x14cached_prompt_tokens\x18\a \x01(\x04R\x12cachedPromptTokens\"z\n" +
 	"\n" +
 	"Generation\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\fR\n" +
 	"generation\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1a\n" +
-	"\brequests\x18\x03 \x01(\x05R\brequests\"Y\n" +
+	"\brequests\x18\x03 \x01(\x05R\brequests\x12\x1a\n" +
+	"\bunmerged\x18\x04 \x01(\bR\bunmerged\"Y\n" +
 	"\x05Alias\x12\x14\n" +
 	"\x05alias\x18\x01 \x01(\tR\x05alias\x12\x1e\n" +
 	"\n" +
@@ -2192,11 +2401,12 @@ const file_backend_proto_rawDesc = "" +
 	"\x06prompt\x18\x02 \x01(\v2\x17.tenon.backend.v1.TokenH\x00R\x06prompt\x12/\n" +
 	"\x05token\x18\x03 \x01(\v2\x17.tenon.backend.v1.TokenH\x00R\x05token\x122\n" +
 	"\x06finish\x18\x04 \x01(\v2\x18.tenon.backend.v1.FinishH\x00R\x06finishB\a\n" +
-	"\x05event\"*\n" +
+	"\x05event\"O\n" +
 	"\bAdmitted\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\fR\n" +
-	"generation\"\x95\x01\n" +
+	"generation\x12#\n" +
+	"\rcached_tokens\x18\x02 \x01(\x05R\fcachedTokens\"\x95\x01\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x18\n" +
 	"\alogprob\x18\x02 \x01(\x01R\alogprob\x12\x1f\n" +
@@ -2248,7 +2458,7 @@ func file_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_backend_proto_goTypes = []any{
 	(Finish_Reason)(0),       // 0: tenon.backend.v1.Finish.Reason
 	(*DescribeRequest)(nil),  // 1: tenon.backend.v1.DescribeRequest
@@ -2256,81 +2466,83 @@ var file_backend_proto_goTypes = []any{
 	(*File)(nil),             // 3: tenon.backend.v1.File
 	(*Tensor)(nil),           // 4: tenon.backend.v1.Tensor
 	(*ModelConfig)(nil),      // 5: tenon.backend.v1.ModelConfig
-	(*LoadBaseRequest)(nil),  // 6: tenon.backend.v1.LoadBaseRequest
-	(*LoadBaseResponse)(nil), // 7: tenon.backend.v1.LoadBaseResponse
-	(*Patch)(nil),            // 8: tenon.backend.v1.Patch
-	(*StageRequest)(nil),     // 9: tenon.backend.v1.StageRequest
-	(*Output)(nil),           // 10: tenon.backend.v1.Output
-	(*MergeRequest)(nil),     // 11: tenon.backend.v1.MergeRequest
-	(*MergeEvent)(nil),       // 12: tenon.backend.v1.MergeEvent
-	(*VerifyRequest)(nil),    // 13: tenon.backend.v1.VerifyRequest
-	(*VerifyResponse)(nil),   // 14: tenon.backend.v1.VerifyResponse
-	(*Probe)(nil),            // 15: tenon.backend.v1.Probe
-	(*ActivateRequest)(nil),  // 16: tenon.backend.v1.ActivateRequest
-	(*ActivateResponse)(nil), // 17: tenon.backend.v1.ActivateResponse
-	(*ReleaseRequest)(nil),   // 18: tenon.backend.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),  // 19: tenon.backend.v1.ReleaseResponse
-	(*StatusRequest)(nil),    // 20: tenon.backend.v1.StatusRequest
-	(*StatusResponse)(nil),   // 21: tenon.backend.v1.StatusResponse
-	(*Generation)(nil),       // 22: tenon.backend.v1.Generation
-	(*Alias)(nil),            // 23: tenon.backend.v1.Alias
-	(*GenerateRequest)(nil),  // 24: tenon.backend.v1.GenerateRequest
-	(*GenerateEvent)(nil),    // 25: tenon.backend.v1.GenerateEvent
-	(*Admitted)(nil),         // 26: tenon.backend.v1.Admitted
-	(*Token)(nil),            // 27: tenon.backend.v1.Token
-	(*Alternative)(nil),      // 28: tenon.backend.v1.Alternative
-	(*Finish)(nil),           // 29: tenon.backend.v1.Finish
-	(*CompareRequest)(nil),   // 30: tenon.backend.v1.CompareRequest
-	(*CompareResponse)(nil),  // 31: tenon.backend.v1.CompareResponse
+	(*RopeScaling)(nil),      // 6: tenon.backend.v1.RopeScaling
+	(*LoadBaseRequest)(nil),  // 7: tenon.backend.v1.LoadBaseRequest
+	(*LoadBaseResponse)(nil), // 8: tenon.backend.v1.LoadBaseResponse
+	(*Patch)(nil),            // 9: tenon.backend.v1.Patch
+	(*StageRequest)(nil),     // 10: tenon.backend.v1.StageRequest
+	(*Output)(nil),           // 11: tenon.backend.v1.Output
+	(*MergeRequest)(nil),     // 12: tenon.backend.v1.MergeRequest
+	(*MergeEvent)(nil),       // 13: tenon.backend.v1.MergeEvent
+	(*VerifyRequest)(nil),    // 14: tenon.backend.v1.VerifyRequest
+	(*VerifyResponse)(nil),   // 15: tenon.backend.v1.VerifyResponse
+	(*Probe)(nil),            // 16: tenon.backend.v1.Probe
+	(*ActivateRequest)(nil),  // 17: tenon.backend.v1.ActivateRequest
+	(*ActivateResponse)(nil), // 18: tenon.backend.v1.ActivateResponse
+	(*ReleaseRequest)(nil),   // 19: tenon.backend.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),  // 20: tenon.backend.v1.ReleaseResponse
+	(*StatusRequest)(nil),    // 21: tenon.backend.v1.StatusRequest
+	(*StatusResponse)(nil),   // 22: tenon.backend.v1.StatusResponse
+	(*Generation)(nil),       // 23: tenon.backend.v1.Generation
+	(*Alias)(nil),            // 24: tenon.backend.v1.Alias
+	(*GenerateRequest)(nil),  // 25: tenon.backend.v1.GenerateRequest
+	(*GenerateEvent)(nil),    // 26: tenon.backend.v1.GenerateEvent
+	(*Admitted)(nil),         // 27: tenon.backend.v1.Admitted
+	(*Token)(nil),            // 28: tenon.backend.v1.Token
+	(*Alternative)(nil),      // 29: tenon.backend.v1.Alternative
+	(*Finish)(nil),           // 30: tenon.backend.v1.Finish
+	(*CompareRequest)(nil),   // 31: tenon.backend.v1.CompareRequest
+	(*CompareResponse)(nil),  // 32: tenon.backend.v1.CompareResponse
 }
 var file_backend_proto_depIdxs = []int32{
-	3,  // 0: tenon.backend.v1.LoadBaseRequest.files:type_name -> tenon.backend.v1.File
-	4,  // 1: tenon.backend.v1.LoadBaseRequest.tensors:type_name -> tenon.backend.v1.Tensor
-	5,  // 2: tenon.backend.v1.LoadBaseRequest.config:type_name -> tenon.backend.v1.ModelConfig
-	4,  // 3: tenon.backend.v1.Patch.a:type_name -> tenon.backend.v1.Tensor
-	4,  // 4: tenon.backend.v1.Patch.b:type_name -> tenon.backend.v1.Tensor
-	3,  // 5: tenon.backend.v1.StageRequest.files:type_name -> tenon.backend.v1.File
-	8,  // 6: tenon.backend.v1.StageRequest.patches:type_name -> tenon.backend.v1.Patch
-	4,  // 7: tenon.backend.v1.Output.base:type_name -> tenon.backend.v1.Tensor
-	8,  // 8: tenon.backend.v1.Output.patch:type_name -> tenon.backend.v1.Patch
-	4,  // 9: tenon.backend.v1.Output.merged:type_name -> tenon.backend.v1.Tensor
-	3,  // 10: tenon.backend.v1.MergeRequest.inputs:type_name -> tenon.backend.v1.File
-	3,  // 11: tenon.backend.v1.MergeRequest.outputs:type_name -> tenon.backend.v1.File
-	10, // 12: tenon.backend.v1.MergeRequest.tensors:type_name -> tenon.backend.v1.Output
-	15, // 13: tenon.backend.v1.VerifyResponse.probes:type_name -> tenon.backend.v1.Probe
-	22, // 14: tenon.backend.v1.StatusResponse.generations:type_name -> tenon.backend.v1.Generation
-	23, // 15: tenon.backend.v1.StatusResponse.aliases:type_name -> tenon.backend.v1.Alias
-	26, // 16: tenon.backend.v1.GenerateEvent.admitted:type_name -> tenon.backend.v1.Admitted
-	27, // 17: tenon.backend.v1.GenerateEvent.prompt:type_name -> tenon.backend.v1.Token
-	27, // 18: tenon.backend.v1.GenerateEvent.token:type_name -> tenon.backend.v1.Token
-	29, // 19: tenon.backend.v1.GenerateEvent.finish:type_name -> tenon.backend.v1.Finish
-	28, // 20: tenon.backend.v1.Token.alternatives:type_name -> tenon.backend.v1.Alternative
-	0,  // 21: tenon.backend.v1.Finish.reason:type_name -> tenon.backend.v1.Finish.Reason
-	1,  // 22: tenon.backend.v1.Backend.Describe:input_type -> tenon.backend.v1.DescribeRequest
-	6,  // 23: tenon.backend.v1.Backend.LoadBase:input_type -> tenon.backend.v1.LoadBaseRequest
-	9,  // 24: tenon.backend.v1.Backend.Stage:input_type -> tenon.backend.v1.StageRequest
-	13, // 25: tenon.backend.v1.Backend.Verify:input_type -> tenon.backend.v1.VerifyRequest
-	16, // 26: tenon.backend.v1.Backend.Activate:input_type -> tenon.backend.v1.ActivateRequest
-	18, // 27: tenon.backend.v1.Backend.Release:input_type -> tenon.backend.v1.ReleaseRequest
-	20, // 28: tenon.backend.v1.Backend.Status:input_type -> tenon.backend.v1.StatusRequest
-	24, // 29: tenon.backend.v1.Backend.Generate:input_type -> tenon.backend.v1.GenerateRequest
-	30, // 30: tenon.backend.v1.Backend.Compare:input_type -> tenon.backend.v1.CompareRequest
-	11, // 31: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
-	2,  // 32: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
-	7,  // 33: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
-	12, // 34: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
-	14, // 35: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
-	17, // 36: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
-	19, // 37: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
-	21, // 38: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
-	25, // 39: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
-	31, // 40: tenon.backend.v1.Backend.Compare:output_type -> tenon.backend.v1.CompareResponse
-	12, // 41: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
-	32, // [32:42] is the sub-list for method output_type
-	22, // [22:32] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	6,  // 0: tenon.backend.v1.ModelConfig.rope_scaling:type_name -> tenon.backend.v1.RopeScaling
+	3,  // 1: tenon.backend.v1.LoadBaseRequest.files:type_name -> tenon.backend.v1.File
+	4,  // 2: tenon.backend.v1.LoadBaseRequest.tensors:type_name -> tenon.backend.v1.Tensor
+	5,  // 3: tenon.backend.v1.LoadBaseRequest.config:type_name -> tenon.backend.v1.ModelConfig
+	4,  // 4: tenon.backend.v1.Patch.a:type_name -> tenon.backend.v1.Tensor
+	4,  // 5: tenon.backend.v1.Patch.b:type_name -> tenon.backend.v1.Tensor
+	3,  // 6: tenon.backend.v1.StageRequest.files:type_name -> tenon.backend.v1.File
+	9,  // 7: tenon.backend.v1.StageRequest.patches:type_name -> tenon.backend.v1.Patch
+	4,  // 8: tenon.backend.v1.Output.base:type_name -> tenon.backend.v1.Tensor
+	9,  // 9: tenon.backend.v1.Output.patch:type_name -> tenon.backend.v1.Patch
+	4,  // 10: tenon.backend.v1.Output.merged:type_name -> tenon.backend.v1.Tensor
+	3,  // 11: tenon.backend.v1.MergeRequest.inputs:type_name -> tenon.backend.v1.File
+	3,  // 12: tenon.backend.v1.MergeRequest.outputs:type_name -> tenon.backend.v1.File
+	11, // 13: tenon.backend.v1.MergeRequest.tensors:type_name -> tenon.backend.v1.Output
+	16, // 14: tenon.backend.v1.VerifyResponse.probes:type_name -> tenon.backend.v1.Probe
+	23, // 15: tenon.backend.v1.StatusResponse.generations:type_name -> tenon.backend.v1.Generation
+	24, // 16: tenon.backend.v1.StatusResponse.aliases:type_name -> tenon.backend.v1.Alias
+	27, // 17: tenon.backend.v1.GenerateEvent.admitted:type_name -> tenon.backend.v1.Admitted
+	28, // 18: tenon.backend.v1.GenerateEvent.prompt:type_name -> tenon.backend.v1.Token
+	28, // 19: tenon.backend.v1.GenerateEvent.token:type_name -> tenon.backend.v1.Token
+	30, // 20: tenon.backend.v1.GenerateEvent.finish:type_name -> tenon.backend.v1.Finish
+	29, // 21: tenon.backend.v1.Token.alternatives:type_name -> tenon.backend.v1.Alternative
+	0,  // 22: tenon.backend.v1.Finish.reason:type_name -> tenon.backend.v1.Finish.Reason
+	1,  // 23: tenon.backend.v1.Backend.Describe:input_type -> tenon.backend.v1.DescribeRequest
+	7,  // 24: tenon.backend.v1.Backend.LoadBase:input_type -> tenon.backend.v1.LoadBaseRequest
+	10, // 25: tenon.backend.v1.Backend.Stage:input_type -> tenon.backend.v1.StageRequest
+	14, // 26: tenon.backend.v1.Backend.Verify:input_type -> tenon.backend.v1.VerifyRequest
+	17, // 27: tenon.backend.v1.Backend.Activate:input_type -> tenon.backend.v1.ActivateRequest
+	19, // 28: tenon.backend.v1.Backend.Release:input_type -> tenon.backend.v1.ReleaseRequest
+	21, // 29: tenon.backend.v1.Backend.Status:input_type -> tenon.backend.v1.StatusRequest
+	25, // 30: tenon.backend.v1.Backend.Generate:input_type -> tenon.backend.v1.GenerateRequest
+	31, // 31: tenon.backend.v1.Backend.Compare:input_type -> tenon.backend.v1.CompareRequest
+	12, // 32: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
+	2,  // 33: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
+	8,  // 34: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
+	13, // 35: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
+	15, // 36: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
+	18, // 37: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
+	20, // 38: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
+	22, // 39: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
+	26, // 40: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
+	32, // 41: tenon.backend.v1.Backend.Compare:output_type -> tenon.backend.v1.CompareResponse
+	13, // 42: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
+	33, // [33:43] is the sub-list for method output_type
+	23, // [23:33] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }
@@ -2338,7 +2550,7 @@ func file_backend_proto_init() {
 	if File_backend_proto != nil {
 		return
 	}
-	file_backend_proto_msgTypes[24].OneofWrappers = []any{
+	file_backend_proto_msgTypes[25].OneofWrappers = []any{
 		(*GenerateEvent_Admitted)(nil),
 		(*GenerateEvent_Prompt)(nil),
 		(*GenerateEvent_Token)(nil),
@@ -2350,7 +2562,7 @@ func file_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backend_proto_rawDesc), len(file_backend_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
