@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/rows"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
 
@@ -14,13 +15,21 @@ const blockEntries = 1 << 16
 // A are computed on the host, block by block. Of a delta W with more than limit entries a sample of rows speaks, which depends on the name and
 // the shape of the weight alone: every adapter of a bank is measured on the same rows. It is false where the entries do not vary.
 func kurtosis(target diag.Target, norm, limit float64) (float64, bool, error) {
-	rows := sample(target.Name, target.Out, int(math.Max(1, math.Min(float64(target.Out), limit/float64(target.In)))))
+	chosen := sample(target.Name, target.Out, int(math.Max(1, math.Min(float64(target.Out), limit/float64(target.In)))))
 	// In units of the root mean square of an entry, so that no power leaves the range of a float.
 	unit := norm / math.Abs(target.Scale) / math.Sqrt(float64(target.Out)*float64(target.In))
 	var sums moments
 	step := max(1, blockEntries/target.In)
-	for first := 0; first < len(rows); first += step {
-		block, err := product(target, rows[first:min(first+step, len(rows))])
+	block := make([]float64, min(step, len(chosen))*target.In)
+	for first := 0; first < len(chosen); first += step {
+		some := chosen[first:min(first+step, len(chosen))]
+		product, err := rows.Product(target, some)
+		if err != nil {
+			return 0, false, err
+		}
+		block = block[:len(some)*target.In]
+		err = product.Read64(block, 0)
+		product.Drop()
 		if err != nil {
 			return 0, false, err
 		}
@@ -30,27 +39,6 @@ func kurtosis(target diag.Target, norm, limit float64) (float64, bool, error) {
 	}
 	value, ok := sums.kurtosis()
 	return value, ok, nil
-}
-
-// product gives these rows of B A.
-func product(target diag.Target, rows []int) ([]float64, error) {
-	values := make([]float64, len(rows)*target.Rank)
-	for i, row := range rows {
-		if err := target.B().Read64(values[i*target.Rank:(i+1)*target.Rank], row*target.Rank); err != nil {
-			return nil, err
-		}
-	}
-	b, err := diag.Put(len(rows), target.Rank, values)
-	if err != nil {
-		return nil, err
-	}
-	defer b.Drop()
-	block, err := diag.MatMul(b, target.A(), diag.TransposeNone)
-	if err != nil {
-		return nil, err
-	}
-	defer block.Drop()
-	return block.Values()
 }
 
 // moments are sums of powers. The values are of size one, and their mean is small against it unless they hardly vary.

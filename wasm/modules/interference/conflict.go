@@ -18,28 +18,22 @@ func newConflict(rows, all int) conflict {
 	return conflict{r, r, r}
 }
 
-// add counts one row.
+// add counts one row. There is no branch in it: which entries are kept cannot be foreseen.
 func (c *conflict) add(own, theirs trimmed) {
-	var kept, both, opposite int
-	for i, x := range own.values {
-		y := theirs.values[i]
-		keepsX, keepsY := own.keeps(x), theirs.keeps(y)
-		if keepsX {
-			kept++
-		}
-		if keepsY {
-			kept++
-			if keepsX {
-				both++
-				if (x < 0) != (y < 0) {
-					opposite++
-				}
-			}
-		}
+	var kept, both, opposite uint64
+	others := theirs.values[:len(own.values)]
+	flip := own.flip ^ theirs.flip
+	for i, value := range own.values {
+		x, y := math.Float64bits(value), math.Float64bits(others[i])
+		keepsX, keepsY := within(x&magnitude, own.threshold, infinite), within(y&magnitude, theirs.threshold, infinite)
+		kept += keepsX + keepsY
+		together := keepsX & keepsY
+		both += together
+		opposite += together & ((x^y)>>63 ^ flip)
 	}
-	c.opposed.add(opposite, both)
-	c.disagreed.add(opposite, kept)
-	c.conflicting.add(opposite, kept-both)
+	c.opposed.add(int(opposite), int(both))
+	c.disagreed.add(int(opposite), int(kept))
+	c.conflicting.add(int(opposite), int(kept-both))
 }
 
 // report gives the shares with what random signs would give at the same positions: half of the positions that both keep. Where rows were

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/tenon-ml/tenon/sdk/diag"
+	"github.com/tenon-ml/tenon/wasm/modules/internal/rows"
 	"github.com/tenon-ml/tenon/wasm/modules/internal/splitmix"
 )
 
@@ -18,13 +19,14 @@ type entries struct {
 	own     trimmed
 	ready   bool // own is that of target
 	theirs  trimmed
-	scratch []float64
+	scratch []uint64
 }
 
-// trimmed is delta W of some rows, and the magnitude from which on trimming keeps an entry.
+// trimmed is delta W of some rows but for its scale, which changes no order, and what trimming keeps of it.
 type trimmed struct {
 	values    []float64
-	threshold float64
+	threshold uint64 // bits of the least magnitude that is kept
+	flip      uint64 // 1 where the scale turns the signs
 }
 
 // leastRows is how many rows a sample has at least: fewer say nothing of the error.
@@ -64,10 +66,9 @@ func (e *entries) compare(pair diag.Target) (conflict, error) {
 	return c, nil
 }
 
-func (t *trimmed) row(first, n int) trimmed { return trimmed{t.values[first : first+n], t.threshold} }
-
-// keeps tells whether trimming keeps a value. A zero changes nothing and is never kept, though more than density may be zero.
-func (t *trimmed) keeps(value float64) bool { return value != 0 && math.Abs(value) >= t.threshold }
+func (t *trimmed) row(first, n int) trimmed {
+	return trimmed{t.values[first : first+n], t.threshold, t.flip}
+}
 
 // trim computes the rows of delta W and the threshold, the exact quantile of their magnitudes: of TIES, which trims each delta W by itself.
 func (e *entries) trim(target diag.Target, out *trimmed) error {
@@ -81,74 +82,30 @@ func (e *entries) trim(target diag.Target, out *trimmed) error {
 			return err
 		}
 	}
-	e.scratch = resized(e.scratch, n)
-	for i, value := range out.values {
-		e.scratch[i] = math.Abs(value)
+	if target.Scale == 0 {
+		clear(out.values)
 	}
+	out.flip = math.Float64bits(target.Scale) >> 63
+	e.scratch = resized(e.scratch, n)
 	stream := splitmix.New("interference pivots", target.Name, 0)
-	out.threshold = largest(e.scratch, min(max(int(e.density*float64(n)), 1), n), &stream)
+	// A zero changes nothing and is never kept, though more than density may be zero.
+	out.threshold = max(1, largest(out.values, min(max(int(e.density*float64(n)), 1), n), e.scratch, &stream))
 	return nil
 }
 
-// multiply fills dst with rows of delta W.
-func (e *entries) multiply(target diag.Target, rows []int, dst []float64) error {
-	block := make([]float64, len(rows)*target.Rank)
-	for i, row := range rows {
-		if err := target.B().Read64(block[i*target.Rank:][:target.Rank], row*target.Rank); err != nil {
-			return err
-		}
-	}
-	b, err := diag.Put(len(rows), target.Rank, block)
-	if err != nil {
-		return err
-	}
-	defer b.Drop()
-	product, err := diag.MatMul(b, target.A(), diag.TransposeNone)
+// multiply fills dst with rows of B A.
+func (e *entries) multiply(target diag.Target, some []int, dst []float64) error {
+	product, err := rows.Product(target, some)
 	if err != nil {
 		return err
 	}
 	defer product.Drop()
-	if err := product.Read64(dst, 0); err != nil {
-		return err
-	}
-	for i := range dst {
-		dst[i] *= target.Scale
-	}
-	return nil
+	return product.Read64(dst, 0)
 }
 
-func resized(buffer []float64, n int) []float64 {
+func resized[T any](buffer []T, n int) []T {
 	if cap(buffer) < n {
-		return make([]float64, n)
+		return make([]T, n)
 	}
 	return buffer[:n]
-}
-
-// largest gives the k-th largest of x, which it reorders. Pivots are drawn at random, so that no order of the values makes it slow.
-func largest(x []float64, k int, stream *splitmix.Stream) float64 {
-	for {
-		pivot := x[stream.Uint64()%uint64(len(x))]
-		above, below := 0, len(x) // x[:above] is above the pivot, x[below:] below it, and between above and i equal to it
-		for i := 0; i < below; {
-			switch {
-			case x[i] > pivot:
-				x[i], x[above] = x[above], x[i]
-				above++
-				i++
-			case x[i] < pivot:
-				below--
-				x[i], x[below] = x[below], x[i]
-			default:
-				i++
-			}
-		}
-		switch {
-		case k <= above:
-			x = x[:above]
-		case k <= below:
-			return pivot
-		default:
-			x, k = x[below:], k-below
-		}
-	}
 }

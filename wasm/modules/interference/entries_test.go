@@ -13,21 +13,33 @@ import (
 func TestLargestIsTheSortedOne(t *testing.T) {
 	stream := splitmix.New("test", "largest", 0)
 	for _, distinct := range []uint64{1, 2, 5, 1 << 40} {
-		for _, n := range []int{1, 2, 3, 50, 301} {
-			x := make([]float64, n)
+		for _, n := range []int{1, 2, 3, 50, 301, 4*draws + 1, 6 * draws} {
+			x, sorted := make([]float64, n), make([]float64, n)
 			for i := range x {
-				x[i] = float64(stream.Uint64() % distinct)
+				sorted[i] = float64(stream.Uint64() % distinct)
+				x[i] = sorted[i] * float64(1-2*int(stream.Uint64()&1))
 			}
-			sorted := slices.Clone(x)
 			slices.Sort(sorted)
 			for k := 1; k <= n; k += 1 + n/9 {
-				if got := largest(slices.Clone(x), k, &stream); got != sorted[n-k] {
+				if got := math.Float64frombits(largest(x, k, make([]uint64, n), &stream)); got != sorted[n-k] {
 					t.Fatalf("of %d values, %d of them distinct, the %d-th largest is %g, want %g", n, distinct, k, got, sorted[n-k])
 				}
 			}
 		}
 	}
-	largest([]float64{1, math.NaN(), 2, math.NaN()}, 2, &stream) // it ends
+	largest([]float64{1, math.NaN(), 2, math.NaN()}, 2, make([]uint64, 4), &stream) // it ends
+}
+
+// A bracket that misses costs a second pass, not a wrong answer: here every value drawn is the same, and those looked for are not.
+func TestLargestBesideTheBracket(t *testing.T) {
+	x := make([]float64, 8*draws)
+	x[17], x[4711] = 3, -5
+	stream := splitmix.New("test", "bracket", 0)
+	for k, want := range map[int]float64{1: 5, 2: 3, 3: 0, len(x): 0} {
+		if got := math.Float64frombits(largest(x, k, make([]uint64, len(x)), &stream)); got != want {
+			t.Errorf("the %d-th largest is %g, want %g", k, got, want)
+		}
+	}
 }
 
 // A sample of the rows gives the shares of all rows within its standard error, which says how far off it is.
