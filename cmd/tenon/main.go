@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/tenon-ml/tenon/host/backend"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/plugins/cpu"
 	"github.com/tenon-ml/tenon/wasm/worker"
 )
@@ -17,7 +18,7 @@ func main() {
 	case worker.Invoked():
 		worker.Main()
 	case os.Args[0] == backend.CPUArgv0:
-		cpu.Main(cpu.Options{Version: version})
+		cpu.Main(cpu.Options{Version: version}, telemetry.Backend("tenon-backend-cpu", version)...)
 	default:
 		os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 	}

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/sdk/backend"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
@@ -69,7 +70,7 @@ func (s *Supervisor) launch(ctx context.Context) (*process, error) {
 		Stderr:           p.output,
 		SyncStdout:       p.output,
 		SyncStderr:       p.output,
-		GRPCDialOptions:  append(backend.DialOptions(), statusOptions(s.spec)...),
+		GRPCDialOptions:  slices.Concat(backend.DialOptions(), telemetry.DialOptions(), statusOptions(s.spec)),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
 			p.runner.cmd.Env = append(append(p.runner.cmd.Env, cmd.Env...), identity.Env())
 			return p.runner, nil
@@ -155,7 +156,7 @@ func (p *process) end(polite time.Duration) {
 func environment() []string {
 	names := []string{"PATH", "HOME", "USER", "TMPDIR", "LANG", "TZ", "LD_LIBRARY_PATH",
 		"GOMAXPROCS", "GOMEMLIMIT", "GODEBUG", "GOTRACEBACK", "GOCOVERDIR"}
-	prefixes := []string{"LC_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OMP_"}
+	prefixes := []string{"LC_", "OTEL_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OMP_"}
 	var kept []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")

@@ -22,11 +22,12 @@ type Plan struct {
 	Prompts []string // sent in turn
 	Tokens  int      // max_tokens of each request
 
-	Clients  int           // of a closed loop
-	Rate     float64       // of an open loop: requests each second, at random times
-	Seed     uint64        // of the random times
-	Requests int           // to send; 0: until Duration is over
-	Duration time.Duration // 0: until Requests are sent
+	Clients  int             // of a closed loop
+	Rate     float64         // of an open loop: requests each second, at random times
+	Seed     uint64          // of the random times
+	Requests int             // to send; 0: until Duration is over
+	Duration time.Duration   // 0: until Requests are sent
+	Stop     <-chan struct{} // sends nothing more once it is closed; nil: never
 
 	// Check looks at each whole answer; an error counts the request as wrong. It may be nil, and is called from several goroutines.
 	Check func(Answer) error
@@ -69,6 +70,18 @@ func Run(ctx context.Context, p Plan) (*Result, error) {
 		var cancel context.CancelFunc
 		stop, cancel = context.WithTimeout(ctx, p.Duration)
 		defer cancel()
+	}
+	if p.Stop != nil {
+		var cancel context.CancelFunc
+		stop, cancel = context.WithCancel(stop)
+		defer cancel()
+		go func() {
+			select {
+			case <-p.Stop:
+				cancel()
+			case <-stop.Done():
+			}
+		}()
 	}
 	r := newRecorder()
 	begun := time.Now()

@@ -45,6 +45,7 @@ package backend
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
@@ -108,8 +109,9 @@ func DialOptions() []grpc.DialOption {
 }
 
 // Serve runs a backend until the host tells it to stop or disappears, and is a backend's whole main. Logs go to stderr as JSON lines, which the
-// host reads with their levels. It does not return in a process that no host started: it prints why and exits with status 1.
-func Serve(impl backendpb.BackendServer) {
+// host reads with their levels. It does not return in a process that no host started: it prints why and exits with status 1. More options are
+// the backend's own, for instance to go on with the host's traces, whose context comes with each call as the metadata "traceparent".
+func Serve(impl backendpb.BackendServer, more ...grpc.ServerOption) {
 	logger := hclog.New(&hclog.LoggerOptions{Name: PluginName, Level: hclog.Info, Output: os.Stderr, JSONFormat: true})
 	go watchParent()
 	plugin.Serve(&plugin.ServeConfig{
@@ -117,7 +119,7 @@ func Serve(impl backendpb.BackendServer) {
 		Plugins:         plugin.PluginSet{PluginName: &Plugin{Impl: impl}},
 		Logger:          logger,
 		GRPCServer: func(options []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(options, ServerOptions()...)...)
+			return grpc.NewServer(slices.Concat(options, ServerOptions(), more)...)
 		},
 	})
 }
