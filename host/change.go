@@ -2,267 +2,314 @@ package host
 
 import (
 	"context"
-	"errors"
-	"maps"
 	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/registry"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/internal/crashpoint"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
-// Load puts an adapter through the whole flow and makes it what alias means. Until the last step the alias keeps meaning what it meant.
-// A refusal is an answer: the report says why and nothing has changed. Loading what is already live changes nothing.
-func (s *Serving) Load(ctx context.Context, name, ref string) (*report.Report, error) {
-	s.loading.RLock()
-	defer s.loading.RUnlock()
-	if s.stopped {
-		return nil, fault.New(fault.BackendDown, "the server has stopped").Fix("start the server again")
+// The places of a change where a test ends the program.
+var (
+	activateStaged  = crashpoint.Define("activate.staged")  // verified, nothing of it is on the disk
+	activateKept    = crashpoint.Define("activate.kept")    // the adapter is
+	activateDecided = crashpoint.Define("activate.decided") // and the decision
+
+	// Each action goes on with these: the ledger says so, the backend does, and nobody has been told yet.
+	committed = points("committed")
+	switched  = points("switched")
+	answered  = points("answered")
+
+	rollbackStaged = crashpoint.Define("rollback.staged")
+)
+
+func points(name string) map[string]crashpoint.Point {
+	out := map[string]crashpoint.Point{}
+	for _, action := range []string{registry.ActionActivate, registry.ActionRollback, registry.ActionUnload} {
+		out[action] = crashpoint.Define(action + "." + name)
 	}
-	if err := server.CheckAlias(name, s.name); err != nil {
-		return nil, err
-	}
-	live, err := s.liveBeside(name)
-	if err != nil {
-		return nil, err
-	}
-	checked, err := s.host.check(ctx, s.base, question{ref: ref, scale: 1, live: live}, s.laboratory())
-	if err != nil {
-		return nil, err
-	}
-	g, err := s.stage(ctx, name, checked)
-	if err == nil && g != nil {
-		if err = s.commit(ctx, name, g); err == nil {
-			return checked.Report, nil
-		}
-		s.discard(ctx, g.digest())
-	}
-	defer checked.Close()
-	switch {
-	case err == nil:
-		return checked.Report, nil
-	case len(fault.All(err)) > 0 && fault.ClassOf(err) == fault.Rejected && checked.Binding != nil:
-		return s.host.gate.Refused(ref, s.base, checked.Binding, err), nil
-	}
-	return nil, backendFault(err)
+	return out
 }
 
-// liveBeside opens the adapters that the other aliases mean once more, for as long as a check compares with them, whatever happens to the
-// aliases meanwhile. Several aliases of one adapter count once.
-func (s *Serving) liveBeside(name string) (live []*adapter.Binding, err error) {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	seen := map[[32]byte]bool{}
-	for _, other := range slices.Sorted(maps.Keys(s.live)) {
-		binding := *s.live[other].current().checked.Binding
-		if other == name || seen[binding.Adapter.Digest] {
-			continue
-		}
-		seen[binding.Adapter.Digest] = true
-		if binding.Adapter, err = binding.Adapter.Share(); err != nil {
-			for _, opened := range live {
-				err = errors.Join(err, opened.Adapter.Close())
-			}
-			return nil, err
-		}
-		live = append(live, &binding)
+// at is the sequence that a change of a name is decided on: that of its last change, 0 where there was none. The ledger refuses the change if
+// there is another one before.
+func (s *Serving) at(ctx context.Context, name string) (uint64, error) {
+	if a := s.alias(name); a != nil {
+		return a.activation.Sequence, nil
 	}
-	return live, nil
+	return s.ledger.At(ctx, s.base.Digest, name)
 }
 
-// stage computes what the gate let through, in the backend, where no alias means it yet. What was staged to be asked is there already. It
-// returns nil where there is nothing to do: the gate is closed, or the alias means this already.
-func (s *Serving) stage(ctx context.Context, name string, checked *Checked) (*generation, error) {
-	if !checked.Report.Verdict.Open() {
-		return nil, nil
-	}
-	g := &generation{checked: checked, staged: checked.staged}
-	if now, ok := s.generation(name); ok && now.digest() == g.digest() {
-		return nil, nil
-	}
-	if g.staged != nil {
-		return g, nil
-	}
-	err := s.ask(ctx, func(client backendpb.BackendClient) error {
-		var err error
-		if g.staged, err = checked.Plan.Stage(ctx, client); err != nil {
-			s.release(ctx, client, g.digest()) // cut off, it may be complete
-		}
-		return err
-	})
-	return g, err
+// wanted is a change to be made.
+type wanted struct {
+	activation registry.Activation // without Sequence and Time
+	expected   uint64
+	generation *generation // pinned; the pin becomes the alias's. nil of an unload
+	verdict    report.Verdict
+	reason     string
+	load       bool // that finds its very bytes live is content
 }
 
-// commit makes a staged generation live, and frees the backend's memory of all but that and the one before it. When it fails, the generation
-// is the caller's to close.
-func (s *Serving) commit(ctx context.Context, name string, g *generation) error {
+// commit carries a change out. From the ledger's transaction on it is done, or undone by another one: it is not abandoned. With an error
+// nothing has changed, and the pin is the caller's.
+func (s *Serving) commit(ctx context.Context, w wanted) (*alias, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
-	s.state.RLock()
-	before, n := s.live[name], len(s.live)
-	s.state.RUnlock()
-	var history []*generation
-	switch {
-	case before == nil && n >= maxAdapters:
-		return fault.New(fault.IOSpace, "%d adapters are live, and no more can be", n).Fix("unload one first")
-	case before != nil && before.current().digest() == g.digest():
-		return g.checked.Close() // another load of the same bytes was first
-	case before != nil:
-		history = before.history
+	name := w.activation.Alias
+	before := s.alias(name)
+	if w.load && before.isLive(w.activation.Generation) {
+		s.shelf.unpin(w.generation) // another load of the same bytes was first
+		return before, nil
 	}
-	g.loaded = time.Now()
-	history = append(slices.Clone(history), g)
-	dropped := history[:max(0, len(history)-maxHistory)]
-	history = history[len(dropped):]
-	client, err := s.turn(ctx, name, before, &alias{history: history})
-	if err != nil {
-		return err
+	if err := s.fits(name, before, w); err != nil {
+		return nil, err
 	}
-	for _, idle := range history[:max(0, len(history)-2)] {
-		s.release(ctx, client, idle.digest())
-	}
-	s.forget(ctx, client, dropped...)
-	return nil
-}
-
-// turn makes an alias mean the last generation of after, or nothing where after is nil: first in the table, which a restart replays, then
-// in the backend. A backend that dies meanwhile comes back with the new meaning; one that refuses leaves the old one. The caller holds change.
-//
-// When it returns, no process is being restored to what the table said before: what is no longer in it may be closed. The process that is
-// asked last is either the one that answered, whose restoring is over, or the successor of one that was asked after the table was written.
-func (s *Serving) turn(ctx context.Context, name string, before, after *alias) (backendpb.BackendClient, error) {
 	if _, err := s.supervisor.Client(ctx); err != nil {
 		return nil, err // it is not worth beginning
 	}
-	ctx = context.WithoutCancel(ctx) // from here on it is done or undone, not abandoned
-	s.sequence++
-	sequence := s.sequence
-	var target *generation
-	if after != nil {
-		after.sequence = sequence
-		target = after.current()
+	ctx = context.WithoutCancel(ctx)
+	actor := server.ActorOf(ctx)
+	w.activation.Actor, w.activation.Tenant, w.activation.Base, w.activation.Time = actor.Name, actor.Tenant, s.base.Digest, time.Now().UTC()
+	done, err := s.ledger.Commit(ctx, w.expected, w.activation)
+	if err != nil {
+		return nil, err
 	}
-	s.set(name, after)
-	var last backendpb.BackendClient
-	err := s.ask(ctx, func(client backendpb.BackendClient) error {
-		last = client
-		err := activate(ctx, client, name, target, sequence)
-		if target == nil || status.Code(err) != codes.NotFound {
+	crashpoint.Here(committed[done.Action])
+	after := s.after(before, done, w)
+	s.swap(name, after)
+	if err := s.tellBackend(ctx, name, w.generation, done.Sequence); err != nil && !backend.Unavailable(err) {
+		return nil, s.undo(ctx, before, done, err)
+	}
+	crashpoint.Here(switched[done.Action])
+	if before != nil && before.generation != nil {
+		s.shelf.unpin(before.generation)
+	}
+	return after, nil
+}
+
+// after is what the table says once a change is committed.
+func (s *Serving) after(before *alias, done registry.Activation, w wanted) *alias {
+	if w.generation == nil {
+		return nil
+	}
+	a := &alias{activation: done, generation: w.generation, verdict: w.verdict, reason: w.reason}
+	if before != nil {
+		a.stack = before.stack
+	}
+	a.stack = follow(a.stack, done)
+	return a
+}
+
+// fits refuses a name more than there may be.
+func (s *Serving) fits(name string, before *alias, w wanted) error {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	if n := len(s.live); before == nil && w.generation != nil && n >= maxAdapters {
+		return fault.New(fault.IOSpace, "%d adapters are live, and no more can be", n).Fix("unload one first")
+	}
+	return nil
+}
+
+// undo takes back a change that is committed and that the backend refused: the ledger says so, too, in a change of its own.
+func (s *Serving) undo(ctx context.Context, before *alias, done registry.Activation, refusal error) error {
+	back := registry.Activation{Actor: done.Actor, Tenant: done.Tenant, Alias: done.Alias, Base: done.Base, Time: time.Now().UTC(), Action: registry.ActionUnload}
+	if before != nil {
+		back = before.activation
+		back.Actor, back.Tenant, back.Action, back.Time = done.Actor, done.Tenant, registry.ActionRollback, time.Now().UTC()
+	}
+	sequence := done.Sequence
+	undone, err := s.ledger.Commit(ctx, done.Sequence, back)
+	if err != nil {
+		s.host.log.Error("a change that the backend refused could not be taken back: the registry says it is live", "alias", done.Alias,
+			"generation", merge.DigestString(done.Generation), "cause", err)
+	} else {
+		sequence = undone.Sequence
+	}
+	if before == nil {
+		s.swap(done.Alias, nil)
+		return refusal
+	}
+	old := *before
+	old.activation.Sequence = sequence
+	s.swap(done.Alias, &old)
+	if err := s.tellBackend(ctx, done.Alias, old.generation, sequence); err != nil {
+		s.host.log.Warn("the backend does not follow the way back; it means what it meant", "alias", done.Alias, "cause", err)
+	}
+	return refusal
+}
+
+// tellBackend makes an alias mean a generation in the backend, nil for nothing. A backend that dies meanwhile comes back with what the table
+// says, and is asked again.
+func (s *Serving) tellBackend(ctx context.Context, name string, g *generation, sequence uint64) error {
+	return s.ask(ctx, func(client backendpb.BackendClient) error {
+		err := activate(ctx, client, name, g, sequence)
+		if g == nil || status.Code(err) != codes.NotFound {
 			return err
 		}
 		// The process is a new one, or a generation that was the same was released.
-		if err := target.restage(ctx, client); err != nil {
+		if err := g.restage(ctx, client, s.restarts.Load(), nil); err != nil {
 			return err
 		}
-		return activate(ctx, client, name, target, sequence)
+		return activate(ctx, client, name, g, sequence)
 	})
-	if err != nil && !backend.Unavailable(err) {
-		s.set(name, before)
-		return nil, err
-	}
-	return last, nil
 }
 
-// set writes the table; nil removes.
-func (s *Serving) set(name string, a *alias) {
-	s.state.Lock()
-	defer s.state.Unlock()
-	if a == nil {
-		delete(s.live, name)
-	} else {
-		s.live[name] = a
-	}
-}
-
-// forget releases generations' memory in the backend and closes their adapters.
-func (s *Serving) forget(ctx context.Context, client backendpb.BackendClient, generations ...*generation) {
-	for _, g := range generations {
-		s.release(ctx, client, g.digest())
-		if err := g.checked.Close(); err != nil {
-			s.host.log.Warn("an adapter did not close", "error", err)
-		}
-	}
-}
-
-// release frees a generation in the backend, unless an alias means it. It is only about memory: a failure is logged.
-func (s *Serving) release(ctx context.Context, client backendpb.BackendClient, digest [32]byte) {
-	s.state.RLock()
-	for _, a := range s.live {
-		if a.current().digest() == digest {
-			s.state.RUnlock()
-			return
-		}
-	}
-	s.state.RUnlock()
-	_, err := client.Release(context.WithoutCancel(ctx), &backendpb.ReleaseRequest{Generation: digest[:]})
-	if err != nil && !backend.Unavailable(err) {
-		s.host.log.Warn("a generation was not released", "generation", merge.DigestString(digest), "error", err)
-	}
-}
-
-// discard releases a generation that did not become live. A backend that is not there has forgotten it.
-func (s *Serving) discard(ctx context.Context, digest [32]byte) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
-	defer cancel()
-	if s.supervisor.State() != backend.Ready {
-		return
-	}
-	if client, err := s.supervisor.Client(ctx); err == nil {
-		s.release(ctx, client, digest)
-	}
-}
-
-// releaseTime bounds how long a refused load waits for its memory to be freed.
-const releaseTime = 10 * time.Second
-
-// Rollback makes alias mean what it meant before. It never passes through the gate: the way back must always be open.
-func (s *Serving) Rollback(ctx context.Context, name string) (server.Model, error) {
-	s.change.Lock()
-	defer s.change.Unlock()
-	s.state.RLock()
-	before := s.live[name]
-	s.state.RUnlock()
-	switch {
-	case before == nil:
-		return server.Model{}, s.unknown(name)
-	case len(before.history) < 2:
-		return server.Model{}, fault.New(fault.ADName, "%q has no earlier generation", name).Fix("unload it to serve the base alone")
-	}
-	n := len(before.history) - 1
-	after := &alias{history: before.history[:n:n]}
-	if err := s.ask(ctx, func(client backendpb.BackendClient) error { return after.current().restage(ctx, client) }); err != nil {
-		return server.Model{}, backendFault(err)
-	}
-	client, err := s.turn(ctx, name, before, after)
-	if err != nil {
-		return server.Model{}, backendFault(err)
-	}
-	s.forget(ctx, client, before.current())
-	return s.model(name, after), nil
-}
-
-// Unload makes alias mean nothing. Requests already admitted finish on their generation.
+// Unload makes alias mean nothing, and lets go of what is staged for it. Requests already admitted finish on their generation. The history
+// stays.
 func (s *Serving) Unload(ctx context.Context, name string) error {
-	s.change.Lock()
-	defer s.change.Unlock()
-	s.state.RLock()
-	before := s.live[name]
-	s.state.RUnlock()
+	before := s.alias(name)
 	if before == nil {
 		return s.unknown(name)
 	}
-	client, err := s.turn(ctx, name, before, nil)
-	if err != nil {
+	w := wanted{activation: registry.Activation{Alias: name, Action: registry.ActionUnload, Ref: before.activation.Ref}, expected: before.activation.Sequence}
+	if _, err := s.commit(ctx, w); err != nil {
 		return backendFault(err)
 	}
-	s.forget(ctx, client, before.history...)
+	s.state.Lock()
+	delete(s.staged, name)
+	s.state.Unlock()
+	s.sweep(ctx)
+	s.publish(ctx, server.Event{Kind: server.KindUnloaded, Alias: name, Ref: before.activation.Ref})
+	crashpoint.Here(answered[registry.ActionUnload])
+	return nil
+}
+
+// Rollback makes alias mean what it meant before, or the generation named of those it ever meant. It never passes through the gate, and it asks
+// for no room in the memory for generations: the way back must always be open.
+func (s *Serving) Rollback(ctx context.Context, name, generation string) (server.Model, error) {
+	now := s.alias(name)
+	expected, err := s.at(ctx, name)
+	if err != nil {
+		return server.Model{}, err
+	}
+	target, err := s.target(ctx, name, generation, now)
+	if err != nil {
+		return server.Model{}, err
+	}
+	return s.turn(ctx, target, expected, registry.ActionRollback, "as it was when it became live")
+}
+
+// target is what Rollback goes back to.
+func (s *Serving) target(ctx context.Context, name, generation string, now *alias) (registry.Activation, error) {
+	if generation != "" {
+		return s.known(ctx, name, generation)
+	}
+	if now == nil {
+		return registry.Activation{}, s.unknown(name)
+	}
+	if before, ok := now.before(); ok {
+		return before, nil
+	}
+	return registry.Activation{}, fault.New(fault.ADName, "%q has no earlier generation", name).Fix("unload it to serve the base alone")
+}
+
+// Activate makes a generation that was staged for alias, or that it meant before, what it means.
+func (s *Serving) Activate(ctx context.Context, name, generation string) (server.Model, error) {
+	expected, err := s.at(ctx, name)
+	if err != nil {
+		return server.Model{}, err
+	}
+	target, reason := registry.Activation{}, "as it was when it became live"
+	if r := s.stagedRecord(name, generation); r != nil {
+		target, reason = r.activation, r.reason
+	} else if target, err = s.known(ctx, name, generation); err != nil {
+		return server.Model{}, err
+	}
+	return s.turn(ctx, target, expected, registry.ActionActivate, reason)
+}
+
+// turn makes an alias mean a generation that was let in before, without asking the gate again.
+func (s *Serving) turn(ctx context.Context, target registry.Activation, expected uint64, action, reason string) (_ server.Model, err error) {
+	name, w := target.Alias, wanted{activation: target, expected: expected, reason: reason}
+	w.activation.Action = action
+	if now := s.alias(name); now.isLive(target.Generation) {
+		return s.model(name, now), nil
+	}
+	if d, err := s.ledger.Decision(ctx, target.Decision); err == nil {
+		w.verdict = report.Verdict(d.Verdict)
+	}
+	if w.generation, err = s.fetch(ctx, target, 0); err != nil {
+		return server.Model{}, err
+	}
+	if err = s.ensure(ctx, w.generation, nil); err == nil {
+		if action == registry.ActionRollback {
+			crashpoint.Here(rollbackStaged)
+		}
+		var after *alias
+		if after, err = s.commit(ctx, w); err == nil {
+			s.activated(ctx, after)
+			crashpoint.Here(answered[action])
+			return s.model(name, after), nil
+		}
+	}
+	s.letGo(ctx, w.generation)
+	return server.Model{}, backendFault(err)
+}
+
+// activated is what follows a change that made an alias live.
+func (s *Serving) activated(ctx context.Context, a *alias) {
+	s.unstage(a.activation.Alias, a.activation.Generation)
+	s.sweep(ctx)
+	message := ""
+	if a.activation.Action == registry.ActionRollback {
+		message = "went back"
+	}
+	s.publish(ctx, server.Event{Kind: server.KindLive, Alias: a.activation.Alias, Ref: a.activation.Ref, Adapter: merge.DigestString(a.activation.Adapter),
+		Generation: merge.DigestString(a.activation.Generation), Verdict: a.verdict, Message: message})
+}
+
+// ensure has the backend hold a generation. One that this process of the backend was seen to hold is not staged again.
+func (s *Serving) ensure(ctx context.Context, g *generation, told func(done, total int)) error {
+	if g.isStagedIn(s.restarts.Load()) && s.supervisor.State() == backend.Ready {
+		return nil
+	}
+	return s.ask(ctx, func(client backendpb.BackendClient) error { return g.restage(ctx, client, s.restarts.Load(), told) })
+}
+
+// stagedRecord is a generation that was staged for an alias and is not what it means.
+type stagedRecord struct {
+	activation registry.Activation // as it will be committed
+	verdict    report.Verdict
+	reason     string
+}
+
+// maxStaged bounds what can be staged for one alias. The oldest goes.
+const maxStaged = 8
+
+func (s *Serving) stage(r *stagedRecord) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	name := r.activation.Alias
+	list := slices.DeleteFunc(slices.Clone(s.staged[name]), func(o *stagedRecord) bool { return o.activation.Generation == r.activation.Generation })
+	list = append(list, r)
+	s.staged[name] = list[max(0, len(list)-maxStaged):]
+}
+
+func (s *Serving) unstage(name string, generation [32]byte) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	list := slices.DeleteFunc(slices.Clone(s.staged[name]), func(o *stagedRecord) bool { return o.activation.Generation == generation })
+	if s.staged[name] = list; len(list) == 0 {
+		delete(s.staged, name)
+	}
+}
+
+func (s *Serving) stagedRecord(name, generation string) *stagedRecord {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	for _, r := range s.staged[name] {
+		if merge.DigestString(r.activation.Generation) == generation {
+			return r
+		}
+	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -34,23 +35,22 @@ func TestBackendDiesBeforeActivation(t *testing.T) {
 	s := serveFast(t)
 	load(t, s, "restaurant", filepath.Join(restaurant, "adapter"))
 	first := greedy(t, s, "restaurant")
-	checked, err := s.host.Check(t.Context(), s.base, otherAdapter(t), nil)
+	staged, err := s.Load(t.Context(), server.Load{Alias: "restaurant", Ref: otherAdapter(t), Staged: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := s.stage(t.Context(), "restaurant", checked)
-	if err != nil {
-		t.Fatal(err)
+	if got := greedy(t, s, "restaurant"); !slices.Equal(got, first) {
+		t.Errorf("what is only staged is served: %v, want %v", got, first)
 	}
 	restart(t, s)
-	if err := s.commit(t.Context(), "restaurant", g); err != nil {
+	if _, err := s.Activate(t.Context(), "restaurant", staged.Model.Generation); err != nil {
 		t.Fatal(err)
 	}
 	if got := greedy(t, s, "restaurant"); slices.Equal(got, first) {
 		t.Error("the load was acknowledged, and the generation before it is served")
 	}
 	restart(t, s)
-	if _, err := s.Rollback(t.Context(), "restaurant"); err != nil {
+	if _, err := s.Rollback(t.Context(), "restaurant", ""); err != nil {
 		t.Fatal(err)
 	}
 	if got := greedy(t, s, "restaurant"); !slices.Equal(got, first) {
@@ -93,7 +93,7 @@ func TestAdapterLimit(t *testing.T) {
 	for i := range maxAdapters {
 		load(t, s, "a"+strconv.Itoa(i), ref)
 	}
-	if _, err := s.Load(t.Context(), "more", ref); len(fault.All(err)) == 0 || fault.All(err)[0].Code != fault.IOSpace {
+	if _, err := s.Load(t.Context(), server.Load{Alias: "more", Ref: ref}); len(fault.All(err)) == 0 || fault.All(err)[0].Code != fault.IOSpace {
 		t.Errorf("one more than the limit: %v, want %s", err, fault.IOSpace)
 	}
 	load(t, s, "a0", otherAdapter(t)) // a name that is live is not one more
@@ -134,12 +134,8 @@ func TestComparedWithWhatIsLive(t *testing.T) {
 	first, other := filepath.Join(restaurant, "adapter"), otherAdapter(t)
 	peers := func(name, ref string) []string {
 		t.Helper()
-		r, err := s.Load(t.Context(), name, ref)
-		if err != nil || !r.Verdict.Open() {
-			t.Fatalf("%s: %v, %v", name, r, err)
-		}
 		var refs []string
-		for _, p := range r.Peers {
+		for _, p := range load(t, s, name, ref).Peers {
 			refs = append(refs, p.Ref)
 		}
 		return refs

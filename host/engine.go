@@ -2,10 +2,13 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,7 +17,6 @@ import (
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
-	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/host/tokenizer"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -25,12 +27,13 @@ var _ server.Engine = (*Serving)(nil)
 // maxAdapters bounds how many aliases can be live at once.
 const maxAdapters = 64
 
-// Models lists the base, then the live aliases by name.
+// Models lists the base, then the aliases by name.
 func (s *Serving) Models() []server.Model {
 	s.state.RLock()
 	defer s.state.RUnlock()
 	models := []server.Model{{
 		ID: s.name, Root: s.base.Ref, Digest: merge.DigestString(s.base.Digest), Generation: server.GenerationName(nil), Created: s.started.Unix(),
+		State: server.StateLive,
 	}}
 	for name, a := range s.live {
 		models = append(models, s.model(name, a))
@@ -41,19 +44,26 @@ func (s *Serving) Models() []server.Model {
 
 // model describes an alias.
 func (s *Serving) model(name string, a *alias) server.Model {
-	g := a.current()
-	return server.Model{
-		ID: name, Root: g.checked.Report.Adapter.Ref, Parent: s.name, Digest: g.checked.Report.Adapter.Digest,
-		Generation: merge.DigestString(g.digest()), Verdict: g.checked.Report.Verdict, Created: g.loaded.Unix(), History: len(a.history) - 1,
+	m := server.Model{
+		ID: name, Root: a.activation.Ref, Parent: s.name, Digest: merge.DigestString(a.activation.Adapter),
+		Generation: merge.DigestString(a.activation.Generation), Verdict: a.verdict, Created: a.activation.Time.Unix(),
+		History: max(0, len(a.stack)-1), Sequence: a.activation.Sequence, Mode: server.Mode(a.activation.Mode), ModeReason: a.reason,
+		State: server.StateLive,
 	}
+	if a.generation == nil {
+		m.State, m.Failure = server.StateFailed, a.failure
+	} else {
+		m.Bytes = a.generation.plan.Bytes()
+	}
+	return m
 }
 
 // Generate starts a request against an alias, "" for the base, and returns once the backend has bound it to a generation. A request that had
 // not begun when its backend died is sent again; one that had begun fails, since part of its text may have been read.
 func (s *Serving) Generate(ctx context.Context, request *backendpb.GenerateRequest) (server.Stream, error) {
 	if request.Alias != "" {
-		if _, ok := s.generation(request.Alias); !ok {
-			return nil, s.unknown(request.Alias)
+		if a := s.alias(request.Alias); a == nil || a.generation == nil {
+			return nil, s.absent(request.Alias, a)
 		}
 	}
 	var stream *generationStream
@@ -62,12 +72,45 @@ func (s *Serving) Generate(ctx context.Context, request *backendpb.GenerateReque
 		return err
 	})
 	if request.Alias != "" && (errors.Is(err, errUnbound) || status.Code(err) == codes.NotFound) {
-		return nil, s.unknown(request.Alias) // it was unloaded while the request waited, or is being loaded
+		return nil, s.absent(request.Alias, s.alias(request.Alias).unless()) // it was unloaded while the request waited, or is being loaded
 	}
 	if err != nil {
 		return nil, backendFault(err)
 	}
+	s.count(ctx, stream)
 	return stream, nil
+}
+
+// unless is an alias that does not answer, or nil.
+func (a *alias) unless() *alias {
+	if a == nil || a.generation != nil {
+		return nil
+	}
+	return a
+}
+
+// count keeps a request's generation in memory until it ends, and lets others have that memory then.
+func (s *Serving) count(ctx context.Context, stream *generationStream) {
+	admitted := stream.first.GetAdmitted()
+	if admitted == nil || len(admitted.Generation) != sha256.Size {
+		return
+	}
+	end := s.shelf.begin([32]byte(admitted.Generation))
+	over := sync.OnceFunc(func() {
+		if !end() {
+			return
+		}
+		s.loading.RLock()
+		defer s.loading.RUnlock()
+		if !s.stopped {
+			s.background.Go(func() { s.sweep(s.running) })
+		}
+	})
+	stop := context.AfterFunc(ctx, over)
+	stream.over = func() {
+		stop()
+		over()
+	}
 }
 
 // errUnbound is a request that came to the base because its alias means nothing any more. The base's text is no answer to it.
@@ -97,6 +140,7 @@ type generationStream struct {
 	backendpb.Backend_GenerateClient
 	first  *backendpb.GenerateEvent
 	cancel context.CancelFunc
+	over   func() // hears that it has ended, perhaps more than once; may be nil
 }
 
 func (s *generationStream) Recv() (*backendpb.GenerateEvent, error) {
@@ -107,6 +151,9 @@ func (s *generationStream) Recv() (*backendpb.GenerateEvent, error) {
 	event, err := s.Backend_GenerateClient.Recv()
 	if err != nil {
 		s.cancel()
+	}
+	if s.over != nil && (err != nil || event.GetFinish() != nil) {
+		s.over()
 	}
 	return event, backendFault(err)
 }
@@ -133,23 +180,37 @@ func backendFault(err error) error {
 // Status is the backend's, at this moment.
 func (s *Serving) Status() server.Status {
 	state := s.supervisor.State()
+	left, total := s.opening.counts()
 	out := server.Status{
 		Ready: state == backend.Ready, State: state.String(), Backend: s.described.Name + " " + s.described.Version, Device: s.described.Device,
-		Restarts: s.restarts.Load(),
+		Restarts: s.restarts.Load(), MemoryUsed: s.shelf.bytes(), MemoryLimit: s.memory,
 	}
 	if !out.Ready {
 		return out
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	switch {
+	case s.draining.Load():
+		out.Ready, out.State = false, "draining"
+	case left > 0:
+		out.Ready, out.State = false, fmt.Sprintf("bringing back %d of %d adapters", left, total)
+	case s.holds.Load() > 0:
+		out.Ready, out.State = false, "loading the first adapters"
+	}
+	if now, err := s.backendStatus(); err == nil {
+		out.Running, out.Waiting, out.CacheBytes = int(now.Running), int(now.Waiting), int64(now.CacheBytes)
+	}
+	return out
+}
+
+// backendStatus asks the backend how it is, and does not wait for one that is coming back.
+func (s *Serving) backendStatus() (*backendpb.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(s.running, statusTimeout)
 	defer cancel()
 	client, err := s.supervisor.Client(ctx)
 	if err != nil {
-		return out
+		return nil, err
 	}
-	if now, err := client.Status(ctx, &backendpb.StatusRequest{}); err == nil {
-		out.Running, out.Waiting = int(now.Running), int(now.Waiting)
-	}
-	return out
+	return client.Status(ctx, &backendpb.StatusRequest{})
 }
 
 // statusTimeout bounds how long a look at the backend may take: metrics are scraped while it restarts, too.
@@ -161,17 +222,12 @@ func (s *Serving) Tokenizer() *tokenizer.Tokenizer { return s.tokenizer }
 // Limits are the base's.
 func (s *Serving) Limits() server.Limits {
 	config := s.base.ModelConfig()
-	limits := server.Limits{MaxPositions: int(config.MaxPositions), VocabSize: int(config.VocabSize), MaxAdapters: maxAdapters}
+	limits := server.Limits{MaxPositions: int(config.MaxPositions), VocabSize: int(config.VocabSize), MaxAdapters: maxAdapters, ModelDir: s.base.Dir}
 	for _, id := range s.base.Config.EOS {
 		limits.EOS = append(limits.EOS, int32(id))
 	}
 	return limits
 }
 
-// Report is that of the live generation of an alias.
-func (s *Serving) Report(name string) (*report.Report, bool) {
-	if g, ok := s.generation(name); ok {
-		return g.checked.Report, true
-	}
-	return nil, false
-}
+// Feed tells what happens.
+func (s *Serving) Feed() *server.Feed { return s.feed }

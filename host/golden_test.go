@@ -96,18 +96,12 @@ modules:
 			if raceRun && name != "e2e-all-r16" {
 				t.Skip("under the race detector one adapter is enough: the numbers are compared without it")
 			}
-			r, err := serving.Load(t.Context(), name, filepath.Join(dir, "adapters", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !r.Verdict.Open() {
-				t.Fatalf("verdict %s: %+v", r.Verdict, r.Findings)
-			}
+			r := load(t, serving, name, filepath.Join(dir, "adapters", name))
 			metrics := map[[2]string]float64{}
 			for _, m := range r.Metrics {
 				metrics[[2]string{m.Target, m.Name}] = float64(m.Value)
 			}
-			g, _ := serving.generation(name)
+			g := serving.alias(name).generation
 			if len(g.staged.Digests) != len(adapter.Targets) {
 				t.Errorf("%d tensors merged, want %d", len(g.staged.Digests), len(adapter.Targets))
 			}

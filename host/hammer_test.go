@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -16,13 +17,17 @@ import (
 
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
+	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
 // otherAdapter is the example's adapter at half its scale: another generation, with other text.
-func otherAdapter(t *testing.T) string {
+func otherAdapter(t *testing.T) string { return scaledAdapter(t, 16) }
+
+// scaledAdapter is the example's adapter, whose alpha is 32, with another.
+func scaledAdapter(t *testing.T, alpha int) string {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "half")
+	dir := filepath.Join(t.TempDir(), "scaled")
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(restaurant, "adapter"))); err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +36,11 @@ func otherAdapter(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	halved := strings.Replace(string(text), `"lora_alpha": 32`, `"lora_alpha": 16`, 1)
-	if halved == string(text) {
+	scaled := strings.Replace(string(text), `"lora_alpha": 32`, fmt.Sprintf(`"lora_alpha": %d`, alpha), 1)
+	if scaled == string(text) {
 		t.Fatal("the example's alpha is not 32")
 	}
-	if err := os.WriteFile(config, []byte(halved), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(scaled), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -43,6 +48,22 @@ func otherAdapter(t *testing.T) string {
 
 // serveFast serves the example's base behind a gate without diagnostics, so that a test spends its time on what comes after the gate.
 func serveFast(t *testing.T) *Serving {
+	t.Helper()
+	s := serveWith(t, ServeOptions{})
+	t.Cleanup(func() { end(t, s) })
+	return s
+}
+
+// end stops a server.
+func end(t *testing.T, s *Serving) {
+	t.Helper()
+	if err := s.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// serveWith is serveFast with options, for a test that stops the server itself. What was live has been brought back, or has failed to be.
+func serveWith(t *testing.T, o ServeOptions) *Serving {
 	t.Helper()
 	policy, err := gate.ParsePolicy("fast.yaml", []byte(`schema: tenon.policy/v1
 name: fast
@@ -53,22 +74,21 @@ rules:
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newHost(t, Options{Policy: policy}).Serve(t.Context(), filepath.Join(restaurant, "base"), "base")
+	o.Base, o.Name = filepath.Join(restaurant, "base"), "base"
+	s, err := newHost(t, Options{Policy: policy}).ServeWith(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	if err := s.Opened(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
 // excused are the errors that a change or a death may give to whoever asks meanwhile.
 func excused(err error) bool {
 	list := fault.All(err)
-	return len(list) > 0 && slices.Contains([]fault.Code{fault.BackendDown, fault.IONotFound, fault.ADName, fault.Canceled}, list[0].Code)
+	return len(list) > 0 && slices.Contains([]fault.Code{fault.BackendDown, fault.IONotFound, fault.ADName, fault.Canceled, fault.Conflict}, list[0].Code)
 }
 
 // collect reads a generation to its end.
@@ -153,13 +173,13 @@ func TestHammer(t *testing.T) {
 	}
 	change := func(alias string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			_, err := s.Load(ctx, alias, refs[rand.N(len(refs))])
+			_, err := s.Load(ctx, server.Load{Alias: alias, Ref: refs[rand.N(len(refs))]})
 			return err
 		}
 	}
 	hammer(time.Millisecond, change("swapped"))
 	hammer(time.Millisecond, change("fleeting"))
-	hammer(20*time.Millisecond, func(ctx context.Context) error { _, err := s.Rollback(ctx, "swapped"); return err })
+	hammer(20*time.Millisecond, func(ctx context.Context) error { _, err := s.Rollback(ctx, "swapped", ""); return err })
 	hammer(20*time.Millisecond, func(ctx context.Context) error { return s.Unload(ctx, "fleeting") })
 	work.Go(func() {
 		for range 3 { // fewer than make a supervisor give up
@@ -188,7 +208,7 @@ func TestHammer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want, _ := s.generation(m.ID); string(event.GetAdmitted().GetGeneration()) != string(want.staged.Plan.Digest[:]) {
+		if want := s.alias(m.ID).activation.Generation; string(event.GetAdmitted().GetGeneration()) != string(want[:]) {
 			t.Errorf("%s is %x in the backend and %s in the table", m.ID, event.GetAdmitted().GetGeneration(), m.Generation)
 		}
 		if err := drain(stream); err != nil {

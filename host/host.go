@@ -137,14 +137,6 @@ func (h *Host) Close() error {
 	return h.runner.Close()
 }
 
-// told reports how far one step is.
-func (h *Host) told(what string) func(done, total int) {
-	if h.progress == nil {
-		return nil
-	}
-	return func(done, total int) { h.progress(what, done, total) }
-}
-
 // Checked is an adapter after the gate. Its binding and everything it borrows stay open until Close.
 type Checked struct {
 	Report  *report.Report
@@ -178,6 +170,8 @@ type question struct {
 	with  []string           // references of adapters to compare with
 	live  []*adapter.Binding // more of them, which are open already; check closes them
 	bank  gate.Bank          // in place of the operator's own; nil takes that
+	// settle decides how the plan is carried out, before anything of it is staged to be asked; nil leaves it as it is.
+	settle func(context.Context, *Checked) error
 }
 
 // Remember checks an adapter as Check does, beside a bank with nothing in it: what a bank keeps of an adapter does not depend on who came
@@ -234,11 +228,16 @@ func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laborat
 	}
 	var refusal error
 	if h.probe != nil {
+		if q.settle != nil {
+			if err = q.settle(ctx, checked); err != nil {
+				return nil, err
+			}
+		}
 		if subject.Probe, refusal, err = h.ask(ctx, checked, lab); err != nil {
 			return nil, err
 		}
 	}
-	if checked.Report, err = h.gate.Check(ctx, subject); err != nil {
+	if checked.Report, err = h.telling(ctx).Check(ctx, subject); err != nil {
 		return nil, err
 	}
 	object(checked.Report, refusal)

@@ -25,9 +25,10 @@ type laboratory struct {
 // laboratory is the backend that serves. It stays when the question is answered.
 func (s *Serving) laboratory() *laboratory {
 	return &laboratory{
-		host: s.host, base: s.base, tokenizer: s.tokenizer,
+		host: s.judge.Load(), base: s.base, tokenizer: s.tokenizer,
 		client:  func(ctx context.Context) (backendpb.BackendClient, error) { return s.supervisor.Client(ctx) },
-		release: s.discard, stop: func(context.Context) {},
+		release: func(context.Context, [32]byte) {}, // who asks has it on the shelf
+		stop:    func(context.Context) {},
 	}
 }
 
@@ -48,7 +49,10 @@ func (h *Host) newLaboratory(b *base.Base) (*laboratory, error) {
 		if supervisor != nil {
 			return supervisor.Client(ctx)
 		}
-		restore := func(ctx context.Context, client backendpb.BackendClient) error { return loadBase(ctx, client, b) }
+		restore := func(ctx context.Context, client backendpb.BackendClient) error {
+			_, err := loadBase(ctx, client, b)
+			return err
+		}
 		started, err := backend.Start(ctx, h.backend, backend.Options{Log: h.log, Restore: restore})
 		if err != nil {
 			return nil, err

@@ -84,7 +84,7 @@ func (h *Host) measure(ctx context.Context, b *base.Base, adapterRef, what strin
 	if err != nil {
 		return err
 	}
-	m.Progress = h.told(what)
+	m.Progress = h.told(ctx, what)
 	var generation []byte
 	if plan != nil {
 		if _, err := plan.Stage(ctx, m.Client); err != nil {

@@ -41,8 +41,8 @@ func (h *Host) ask(ctx context.Context, checked *Checked, lab *laboratory) (_ *r
 		if err != nil {
 			return nil, nil, err
 		}
-		model.Progress = h.told("probes")
-		staged, err := checked.Plan.Stage(ctx, model.Client)
+		model.Progress = h.told(ctx, "probes")
+		staged, err := checked.Plan.StageTelling(ctx, model.Client, h.told(ctx, "merge"))
 		if backend.Unavailable(err) && attempt < attempts {
 			pause(ctx)
 			continue

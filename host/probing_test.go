@@ -20,6 +20,7 @@ import (
 	"github.com/tenon-ml/tenon/host/probe"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/safetensors"
+	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -135,17 +136,18 @@ var wrongAnswer = strings.Replace(restaurantProbes, "in the riverside area\"", "
 func TestLoadWithProbes(t *testing.T) {
 	s := serveFast(t)
 	ref := filepath.Join(restaurant, "adapter")
-	s.host = newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, restaurantProbes)})
+	judge(t, s, newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, restaurantProbes)}))
 	if r := load(t, s, "restaurant", ref); r.Probe == nil || len(r.Probe.Texts) != 3 {
 		t.Errorf("report %+v", r.Probe)
 	}
 	before := greedy(t, s, "restaurant")
-	s.host = newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, wrongAnswer)})
+	judge(t, s, newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, wrongAnswer)}))
 	for _, refused := range []string{otherAdapter(t), ref} { // what is live already is judged, and stays
-		r, err := s.Load(t.Context(), "restaurant", refused)
+		loaded, err := s.Load(t.Context(), server.Load{Alias: "restaurant", Ref: refused})
 		if err != nil {
 			t.Fatal(err)
 		}
+		r := loaded.Report
 		if r.Verdict != report.Deny || r.Probe == nil || r.Probe.Completions[0].Matched {
 			t.Errorf("%s: %s %+v", refused, r.Verdict, r.Findings)
 		}
@@ -229,17 +231,18 @@ func TestBackendDiesOfProbes(t *testing.T) {
 	before := greedy(t, s, "restaurant")
 	restarts := s.restarts.Load()
 	var killed atomic.Bool
-	s.host = newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, restaurantProbes), Progress: func(what string, _, _ int) {
+	judge(t, s, newHost(t, Options{Policy: probePolicy(t), Probe: probes(t, restaurantProbes), Progress: func(what string, _, _ int) {
 		if what == "probes" && killed.CompareAndSwap(false, true) {
 			if err := syscall.Kill(s.supervisor.Pid(), syscall.SIGKILL); err != nil {
 				t.Error(err)
 			}
 		}
-	}})
-	r, err := s.Load(t.Context(), "restaurant", otherAdapter(t))
+	}}))
+	loaded, err := s.Load(t.Context(), server.Load{Alias: "restaurant", Ref: otherAdapter(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := loaded.Report
 	if r.Verdict != report.Inconclusive || r.Probe != nil || !slices.ContainsFunc(r.Findings, func(f report.Finding) bool { return f.Code == string(fault.ProbeFailed) }) {
 		t.Errorf("%s %+v", r.Verdict, r.Findings)
 	}

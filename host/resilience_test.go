@@ -45,14 +45,22 @@ func serveRestaurant(t *testing.T) *Serving {
 
 func load(t *testing.T, s *Serving, name, ref string) *report.Report {
 	t.Helper()
-	r, err := s.Load(t.Context(), name, ref)
+	loaded, err := s.Load(t.Context(), server.Load{Alias: name, Ref: ref})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.Open() {
+	if r := loaded.Report; !r.Verdict.Open() {
 		t.Fatalf("%s: %s %+v", ref, r.Verdict, r.Findings)
 	}
-	return r
+	return loaded.Report
+}
+
+// judge has another host decide about loads.
+func judge(t *testing.T, s *Serving, h *Host) {
+	t.Helper()
+	if err := s.JudgeWith(h); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func ids(tokens []*backendpb.Token) []int32 {
@@ -74,7 +82,7 @@ func greedy(t *testing.T, s *Serving, alias string) []int32 {
 func TestHostileModules(t *testing.T) {
 	s := serveRestaurant(t)
 	before := greedy(t, s, "restaurant")
-	live, _ := s.generation("restaurant")
+	live := s.alias("restaurant")
 	for _, c := range []struct {
 		name   string
 		module wasmtest.Module
@@ -97,21 +105,22 @@ rules:
 				t.Fatal(err)
 			}
 			wasm := c.module.Encode()
-			s.host = newHost(t, Options{
+			judge(t, s, newHost(t, Options{
 				Policy: policy, Runner: &worker.Runner{},
 				Modules: []modules.Module{{Wasm: wasm, SHA256: sha256.Sum256(wasm), Manifest: abi.Manifest{ID: c.name, Version: "1.0.0", Title: "hostile"}}},
-			})
-			r, err := s.Load(t.Context(), "restaurant", filepath.Join(restaurant, "adapter"))
+			}))
+			loaded, err := s.Load(t.Context(), server.Load{Alias: "restaurant", Ref: filepath.Join(restaurant, "adapter")})
 			if err != nil {
 				t.Fatal(err)
 			}
+			r := loaded.Report
 			if r.Verdict != report.Inconclusive {
 				t.Errorf("verdict %s, want inconclusive: %+v", r.Verdict, r.Modules)
 			}
 			if len(r.Modules) != 1 || r.Modules[0].Status != "timeout" {
 				t.Errorf("modules %+v, want one that timed out", r.Modules)
 			}
-			if g, ok := s.generation("restaurant"); !ok || g != live {
+			if s.alias("restaurant") != live {
 				t.Error("what was live is not live any more")
 			}
 			if after := greedy(t, s, "restaurant"); !slices.Equal(before, after) {
@@ -206,7 +215,7 @@ func TestSwapAndRollback(t *testing.T) {
 	if slices.Equal(first, second) {
 		t.Error("the swap changed nothing")
 	}
-	model, err := s.Rollback(t.Context(), "restaurant")
+	model, err := s.Rollback(t.Context(), "restaurant", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +225,7 @@ func TestSwapAndRollback(t *testing.T) {
 	if got := greedy(t, s, "restaurant"); !slices.Equal(got, first) {
 		t.Errorf("after the rollback it says %v, want %v", got, first)
 	}
-	if _, err := s.Rollback(t.Context(), "restaurant"); err == nil {
+	if _, err := s.Rollback(t.Context(), "restaurant", ""); err == nil {
 		t.Error("it went back further than it came")
 	}
 	// Loading what is live already changes nothing.
@@ -243,11 +252,11 @@ func TestSwapAndRollback(t *testing.T) {
 func TestRefusedLoadsChangeNothing(t *testing.T) {
 	s := serveRestaurant(t)
 	before := greedy(t, s, "restaurant")
-	if _, err := s.Load(t.Context(), "restaurant", filepath.Join(t.TempDir(), "nowhere")); fault.ClassOf(err) != fault.Operational {
+	if _, err := s.Load(t.Context(), server.Load{Alias: "restaurant", Ref: filepath.Join(t.TempDir(), "nowhere")}); fault.ClassOf(err) != fault.Operational {
 		t.Errorf("an adapter that is not there: %v", err)
 	}
-	for _, name := range []string{"", "../x", "a/b", "base", "a\nb"} {
-		if _, err := s.Load(t.Context(), name, filepath.Join(restaurant, "adapter")); err == nil {
+	for _, name := range []string{"", "../x", "a/b/c", "/a", "a/", "base", "a\nb"} {
+		if _, err := s.Load(t.Context(), server.Load{Alias: name, Ref: filepath.Join(restaurant, "adapter")}); err == nil {
 			t.Errorf("name %q was accepted", name)
 		}
 	}

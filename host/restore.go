@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
@@ -38,53 +40,58 @@ func (s *Serving) ask(ctx context.Context, call func(backendpb.BackendClient) er
 }
 
 // restore brings a fresh backend process to where the last one was: the base, then every live generation, recomputed from the base's own
-// bytes and held against the digest it had before.
+// bytes and held against the digest it had before. An alias whose generation does not come back is listed with the reason; the others do.
 func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) error {
-	if err := loadBase(ctx, client, s.base); err != nil {
+	for _, g := range s.shelf.lost() {
+		s.closed(g)
+	}
+	if _, err := loadBase(ctx, client, s.base); err != nil {
 		return err
 	}
 	s.state.RLock()
-	live := maps.Clone(s.live) // the generations stay open: whoever closes one has waited for this to end
+	live := maps.Clone(s.live)
+	for _, a := range live {
+		if a.generation != nil {
+			s.shelf.pin(a.generation) // it stays open, whatever becomes of the alias
+		}
+	}
 	s.state.RUnlock()
+	group, staging := errgroup.WithContext(ctx)
+	group.SetLimit(broughtBack)
 	for _, name := range slices.Sorted(maps.Keys(live)) {
 		a := live[name]
-		g := a.current()
-		if err := g.restage(ctx, client); err != nil {
-			return err
+		if a.generation == nil {
+			continue
 		}
-		if err := activate(ctx, client, name, g, a.sequence); err != nil {
-			return err
-		}
-		s.host.log.Info("restored", "alias", name, "generation", merge.DigestString(g.digest()))
+		group.Go(func() error {
+			defer s.shelf.unpin(a.generation)
+			err := a.generation.restage(staging, client, s.restarts.Load(), nil)
+			if err == nil {
+				err = activate(staging, client, name, a.generation, a.activation.Sequence)
+			}
+			switch {
+			case err == nil:
+				s.host.log.Info("restored", "alias", name, "generation", merge.DigestString(a.activation.Generation))
+				return nil
+			case backend.Unavailable(err), staging.Err() != nil:
+				return err // the process died, and takes nothing with it
+			}
+			s.fail(ctx, a, backendFault(err))
+			return nil
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
-// loadBase makes a base resident in a backend that has none.
-func loadBase(ctx context.Context, client backendpb.BackendClient, b *base.Base) error {
-	_, err := client.LoadBase(ctx, &backendpb.LoadBaseRequest{
+// loadBase makes a base resident in a backend that has none, and tells how much memory that takes.
+func loadBase(ctx context.Context, client backendpb.BackendClient, b *base.Base) (resident uint64, err error) {
+	response, err := client.LoadBase(ctx, &backendpb.LoadBaseRequest{
 		Digest: b.Digest[:], Files: b.BackendFiles(), Tensors: b.BackendTensors(), Config: b.ModelConfig(),
 	})
 	if err != nil {
-		return fault.New(fault.BackendDown, "the backend did not load the base").In(b.Ref).Wrap(err)
+		return 0, fault.New(fault.BackendDown, "the backend did not load the base").In(b.Ref).Wrap(err)
 	}
-	return nil
-}
-
-// digest names the generation.
-func (g *generation) digest() [32]byte { return g.checked.Plan.Digest }
-
-// restage makes sure that the backend holds a generation, with the very bytes it had when it was first verified.
-func (g *generation) restage(ctx context.Context, client backendpb.BackendClient) error {
-	staged, err := g.checked.Plan.Stage(ctx, client)
-	if err != nil {
-		return err
-	}
-	if staged.Content != g.staged.Content {
-		return fault.New(fault.DigestBad, "staging again gave %s, before it was %s", merge.DigestString(staged.Content), merge.DigestString(g.staged.Content)).
-			In(g.checked.Report.Adapter.Ref).Fix("the backend is not deterministic: do not use it")
-	}
-	return nil
+	return response.ResidentBytes, nil
 }
 
 // activate makes an alias mean a generation, nil for the base. It can be repeated.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -10,67 +11,93 @@ import (
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/host/tokenizer"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
 // Serving is a base resident in a backend, and the adapters that are live on it. It implements server.Engine.
 //
-// Two locks: change is held by whoever changes what an alias means, one at a time; state guards the table of aliases and is never held
-// over a call. Staging, which can take minutes, holds neither, so the way back is never behind it. A restart of the backend replays the
-// table and takes only state, so it cannot wait for a change that itself waits for the backend.
+// What an alias means is decided by one transaction of the ledger; the table here and the backend follow it. Two locks: change is held from
+// that transaction until the backend has followed, by one change at a time; state guards the table and is never held over a call. Checking and
+// staging, which can take minutes, hold neither, so the way back is never behind them. A restart of the backend replays the table and takes
+// only state, so it cannot wait for a change that itself waits for the backend.
 type Serving struct {
-	host       *Host
+	host       *Host                // whose backend it is
+	judge      atomic.Pointer[Host] // who decides about loads: JudgeWith replaces it
 	base       *base.Base
 	name       string // the base's model name
 	started    time.Time
 	tokenizer  *tokenizer.Tokenizer
 	supervisor *backend.Supervisor
 	described  *backendpb.DescribeResponse
-	restarts   atomic.Int64
+	restarts   atomic.Int64 // of the backend; it numbers the backend's processes
+	feed       *server.Feed
+	ledger     ledger
+	mode       server.Mode // of loads that name none
+	memory     int64       // that generations may use, in bytes; 0 is no limit
+	turns      *turns
+	shelf      *shelf
+
+	running    context.Context // ends with Stop
+	stop       context.CancelFunc
+	background sync.WaitGroup
+	opening    openings
+	holds      atomic.Int32 // on saying that it is ready
+	draining   atomic.Bool  // nothing new is begun
 
 	loading sync.RWMutex // held by every Load for as long as it lasts, and for good by Stop
 	stopped bool         // under loading
 
-	change   sync.Mutex
-	sequence uint64 // of the last activation, over all aliases, so that a name that was unloaded and comes back goes on counting; under change
-	state    sync.RWMutex
-	live     map[string]*alias
+	change sync.Mutex
+	state  sync.RWMutex
+	live   map[string]*alias
+	staged map[string][]*stagedRecord // complete and verified, but not what the alias means; oldest first
 }
 
-// alias is what a name has meant. The last generation of history is the live one. It is replaced in the table, never changed there.
-type alias struct {
-	sequence uint64
-	history  []*generation
+// ServeOptions say what to serve.
+type ServeOptions struct {
+	Base   string      // reference
+	Name   string      // what clients call the base
+	Data   string      // data directory, where what is live and why is remembered; "" is one of this base's own in State
+	State  string      // directory of data directories; "" without Data: nothing is remembered
+	Mode   server.Mode // of loads that name none; "" is ModeAuto
+	Memory int64       // bytes that generations may use beyond the base; 0 is no limit
+	Loads  int         // that are checked and staged at once; 0 is 2
 }
 
-func (a *alias) current() *generation { return a.history[len(a.history)-1] }
-
-// generation is a staged merge with everything needed to stage it again: the adapter's bytes are a private copy held open here.
-type generation struct {
-	checked *Checked
-	staged  *merge.Staged
-	loaded  time.Time
-}
-
-// maxHistory bounds how far back a rollback can go; each generation holds a copy of its adapter in memory.
-const maxHistory = 8
-
-// Serve opens a base, starts the backend and loads the base into it. name is what clients call the base. Stop the result.
+// Serve serves a base under a name and remembers nothing. Stop the result.
 func (h *Host) Serve(ctx context.Context, baseRef, name string) (*Serving, error) {
-	b, err := base.Open(baseRef)
+	return h.ServeWith(ctx, ServeOptions{Base: baseRef, Name: name})
+}
+
+// ServeWith opens a base, starts the backend, loads the base into it, and begins to bring back what was live when the data directory was last
+// used; Opened waits for that. Stop the result.
+func (h *Host) ServeWith(ctx context.Context, o ServeOptions) (*Serving, error) {
+	if err := checkMode(o.Mode); err != nil {
+		return nil, err
+	}
+	b, err := base.Open(o.Base)
 	if err != nil {
 		return nil, err
 	}
-	s := &Serving{host: h, base: b, name: name, started: time.Now(), live: map[string]*alias{}}
-	if err := s.start(ctx); err != nil {
+	s := &Serving{
+		host: h, base: b, name: o.Name, started: time.Now(), feed: server.NewFeed(), mode: cmp.Or(o.Mode, server.ModeAuto),
+		turns: newTurns(o.Loads), shelf: newShelf(), live: map[string]*alias{}, staged: map[string][]*stagedRecord{},
+	}
+	s.judge.Store(h)
+	s.running, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := s.start(ctx, o); err != nil {
+		s.stop()
+		if s.ledger != nil {
+			err = errors.Join(err, s.ledger.Close())
+		}
 		return nil, errors.Join(err, b.Close())
 	}
 	return s, nil
 }
 
-func (s *Serving) start(ctx context.Context) (err error) {
+func (s *Serving) start(ctx context.Context, o ServeOptions) (err error) {
 	if err := s.base.Servable(); err != nil {
 		return err
 	}
@@ -80,11 +107,10 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	if err := s.laboratory().fits(); err != nil {
 		return err
 	}
-	s.supervisor, err = backend.Start(ctx, s.host.backend, backend.Options{Log: s.host.log, Restore: s.restore, OnState: func(state backend.State) {
-		if state == backend.Restarting {
-			s.restarts.Add(1)
-		}
-	}})
+	if s.ledger, err = openLedger(ctx, o, s.base, s.host); err != nil { // before the backend: it may be another host's
+		return err
+	}
+	s.supervisor, err = backend.Start(ctx, s.host.backend, backend.Options{Log: s.host.log, Restore: s.restore, OnState: s.backendIs})
 	if err != nil {
 		return err
 	}
@@ -95,8 +121,13 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	if err == nil {
 		err = s.host.generates(s.described, s.base)
 	}
+	var resident uint64
 	if err == nil {
-		err = s.restore(ctx, client)
+		resident, err = loadBase(ctx, client, s.base)
+	}
+	if err == nil {
+		s.memory = memoryLimit(o.Memory, s.described, resident)
+		err = s.reconcile(ctx)
 	}
 	if err != nil {
 		s.supervisor.Stop(context.WithoutCancel(ctx))
@@ -104,34 +135,46 @@ func (s *Serving) start(ctx context.Context) (err error) {
 	return err
 }
 
-// Stop ends the backend, with whatever it is doing, and closes the base and every adapter. Nothing else works afterwards.
+// backendIs hears every change of the backend's state.
+func (s *Serving) backendIs(state backend.State) {
+	if state == backend.Restarting {
+		s.restarts.Add(1)
+	}
+	s.feed.Publish(server.Event{Kind: server.KindBackend, Message: state.String()})
+}
+
+// JudgeWith has h decide about every load from now on; those that have begun end with whom they began with. The backend stays.
+func (s *Serving) JudgeWith(h *Host) error {
+	lab := s.laboratory()
+	lab.host = h
+	if err := lab.fits(); err != nil {
+		return err
+	}
+	s.judge.Store(h)
+	return nil
+}
+
+// Stop ends the backend, with whatever it is doing, and closes the base, every adapter and the data directory. Nothing else works afterwards.
 func (s *Serving) Stop(ctx context.Context) error {
+	s.stop()
 	s.supervisor.Stop(ctx) // first: what waits for the backend ends, and lets go of the locks
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	s.change.Lock()
 	defer s.change.Unlock()
+	if s.stopped {
+		return nil
+	}
 	s.stopped = true
+	s.background.Wait()
 	var errs []error
 	s.state.Lock()
-	defer s.state.Unlock()
-	for _, a := range s.live {
-		for _, g := range a.history {
-			errs = append(errs, g.checked.Close())
-		}
+	s.live, s.staged = map[string]*alias{}, map[string][]*stagedRecord{}
+	s.state.Unlock()
+	for _, r := range s.shelf.list() {
+		errs = append(errs, r.generation.owner.Close())
 	}
-	s.live = map[string]*alias{}
-	return errors.Join(append(errs, s.base.Close())...)
-}
-
-// generation is what an alias means.
-func (s *Serving) generation(name string) (*generation, bool) {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	if a := s.live[name]; a != nil {
-		return a.current(), true
-	}
-	return nil, false
+	return errors.Join(append(errs, s.ledger.Close(), s.base.Close())...)
 }
 
 func (s *Serving) unknown(name string) error {

@@ -68,11 +68,18 @@ func (s shapes) tensors() []safetensors.Entry {
 	return append(all, entry("model.norm", s.hidden), entry("lm_head", s.vocab, s.hidden))
 }
 
+// What all generated models have in common.
+const (
+	contextLength = 4096
+	normEpsilon   = 1e-5
+	ropeTheta     = 10000.0
+)
+
 func (s shapes) config() map[string]any {
 	return map[string]any{
 		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "torch_dtype": "bfloat16", "hidden_act": "silu",
 		"hidden_size": s.hidden, "intermediate_size": s.intermediate, "num_attention_heads": s.heads, "num_key_value_heads": s.kvHeads,
-		"num_hidden_layers": s.layers, "vocab_size": s.vocab, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
+		"num_hidden_layers": s.layers, "vocab_size": s.vocab, "max_position_embeddings": contextLength, "rms_norm_eps": normEpsilon, "rope_theta": ropeTheta,
 		"tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2,
 	}
 }

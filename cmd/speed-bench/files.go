@@ -108,19 +108,11 @@ func (b *fileBench) prepare(ctx context.Context, s shapes, work, temporary strin
 			return err
 		}
 	}
-	if b.tenon == "" {
-		b.tenon = filepath.Join(temporary, "tenon")
-		note("building tenon")
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.tenon, "./cmd/tenon")
-		if output, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build ./cmd/tenon, from the root of the repository: %s", last(output, err))
-		}
-	}
-	absolute, err := filepath.Abs(b.tenon)
+	program, err := tenonProgram(ctx, b.tenon, temporary)
 	if err != nil {
 		return err
 	}
-	b.tenon = absolute
+	b.tenon = program
 	return b.warm(ctx)
 }
 

@@ -4,6 +4,7 @@
 //	speed-bench                                everything, from the root of the repository: 4 GB checkpoints, 5 rounds
 //	speed-bench -only merge -rounds 3          merges in memory
 //	speed-bench -only files -size 1 -dir DIR   checkpoints on disk of about 1 GB, in DIR
+//	speed-bench -only decode -dir DIR          text beside llama.cpp, with a model that is kept in DIR
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 )
 
@@ -33,13 +35,15 @@ func main() {
 	o := options{}
 	flag.IntVar(&o.rounds, "rounds", 5, "turns of everyone")
 	flag.Float64Var(&o.size, "size", 4, "size of the checkpoint on disk in `GB`; three times that must be free")
-	flag.StringVar(&o.only, "only", "", "measure only `PART`: merge, in memory, or files, on disk")
+	flag.StringVar(&o.only, "only", "", "measure only `PART`: merge, in memory, files, on disk, or decode, text beside llama.cpp")
 	flag.StringVar(&o.dir, "dir", "", "write checkpoints into `DIR`, and keep the base and the adapter for the next run; "+
 		"without one, into a temporary directory")
 	flag.StringVar(&o.tenon, "tenon", "", "`FILE` to merge checkpoints with; without one, tenon is built")
 	flag.StringVar(&o.python, "python", "", "a Python `FILE` that has torch, peft, transformers, safetensors, numpy and ml_dtypes; none leaves the peers out; "+
 		"without one, an environment of its own is made in the user's cache directory")
-	flag.IntVar(&o.workers, "threads", runtime.GOMAXPROCS(0), "threads of everyone, in memory")
+	flag.StringVar(&o.llama, "llama", "", "`DIR` of llama.cpp's shared libraries; none leaves it out; without one, they are installed in the user's cache "+
+		"directory")
+	flag.IntVar(&o.workers, "threads", runtime.GOMAXPROCS(0), "threads of everyone, in memory and for text")
 	flag.StringVar(&o.write, "write", "", "replace the generated parts of this page as well")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,14 +59,15 @@ type options struct {
 	rounds, workers                 int
 	size                            float64 // in units of 1e9 bytes
 	only, dir, tenon, python, write string
+	llama                           string
 }
 
 func (o options) check() error {
 	switch {
 	case flag.NArg() > 0:
 		return fmt.Errorf("%q is no flag; the flags are told by -h", flag.Arg(0))
-	case o.only != "" && o.only != partMerge && o.only != partFiles:
-		return fmt.Errorf("-only %s is neither merge nor files", o.only)
+	case !slices.Contains([]string{"", partMerge, partFiles, partDecode}, o.only):
+		return fmt.Errorf("-only %s is none of merge, files and decode", o.only)
 	case o.rounds < 1 || o.workers < 1:
 		return fmt.Errorf("-rounds and -threads are at least 1")
 	case !(o.size > 0):
@@ -73,8 +78,9 @@ func (o options) check() error {
 
 // Names of the parts.
 const (
-	partMerge = "merge"
-	partFiles = "files"
+	partMerge  = "merge"
+	partFiles  = "files"
+	partDecode = "decode"
 )
 
 func run(ctx context.Context, o options) (err error) {
@@ -95,9 +101,11 @@ func run(ctx context.Context, o options) (err error) {
 	if work == "" {
 		work = filepath.Join(temporary, "files")
 	}
-	python, why := findPython(ctx, o.python)
-	if why != "" {
-		note("the peers in Python are left out: %s", why)
+	var python, why string
+	if o.only != partDecode {
+		if python, why = findPython(ctx, o.python); why != "" {
+			note("the peers in Python are left out: %s", why)
+		}
 	}
 	parts := []struct {
 		name  string
@@ -121,6 +129,16 @@ func run(ctx context.Context, o options) (err error) {
 			}
 			printSystem(page, s.with(f.about))
 			printFiles(page, f)
+			return nil
+		}},
+		{partDecode, func(page *bytes.Buffer) error {
+			s := newSystem(o, work)
+			d, err := benchDecode(ctx, o, work, temporary)
+			if err != nil {
+				return err
+			}
+			printSystem(page, s.with(d.about))
+			printDecode(page, d)
 			return nil
 		}},
 	}

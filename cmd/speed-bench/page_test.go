@@ -47,7 +47,19 @@ func TestPages(t *testing.T) {
 			firstCached: {run(3, 300), run(3, 300)}, firstCold: {run(5, 300), run(5, 600)},
 		},
 	}
+	one, eight := decodeCases[0], decodeCases[1]
+	text := func(factor float64) map[decodeCase]*decodeFigures {
+		return map[decodeCase]*decodeFigures{
+			one:   {prefill: series{200 * factor, 210 * factor}, decode: series{40 * factor, 42 * factor}},
+			eight: {prefill: series{190, 195}, decode: series{150 * factor, 160 * factor}},
+		}
+	}
+	decode := &decodeResult{shapes: decodeShapes, bytes: 2 * decodeShapes.parameters(), apart: 0.0071, tenon: text(1), llama: text(1.5),
+		memory: series{30, 31}, fma: series{180, 190}}
+	alone := *decode
+	alone.missing, alone.llama = "there is no npm", map[decodeCase]*decodeFigures{one: {}, eight: {}}
 	for name, print := range map[string]func(*bytes.Buffer){
+		"decode": func(w *bytes.Buffer) { printSystem(w, s); printDecode(w, decode); printDecode(w, &alone) },
 		"memory": func(w *bytes.Buffer) { printSystem(w, s); printMemory(w, memory) },
 		"files":  func(w *bytes.Buffer) { printSystem(w, s); printFiles(w, files) },
 	} {
@@ -106,7 +118,7 @@ func TestPageHasItsParts(t *testing.T) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{partMerge, partFiles} {
+	for _, part := range []string{partMerge, partFiles, partDecode} {
 		if err := rewrite(path, part, []byte("new\n")); err != nil {
 			t.Error(err)
 		}

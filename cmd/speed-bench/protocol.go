@@ -32,6 +32,12 @@ type request struct {
 	Times   int     `json:"times"`  // measure so often
 	Enough  float64 `json:"enough"` // seconds after which no further measurement begins
 	Amount  int64   `json:"amount"` // bytes or multiply-adds
+
+	// Of llama.cpp alone, with the op generate:
+	Streams int     `json:"streams,omitempty"`
+	Tokens  int     `json:"tokens,omitempty"`  // to write, for each stream
+	Prompts []int32 `json:"prompts,omitempty"` // of all streams, one after the other and equally long
+	IDs     []int32 `json:"ids,omitempty"`     // whose log-probability, as the first stream's first token, is wanted
 }
 
 // reply is the answer. The first of a process is not asked for, and says what it is.

@@ -75,8 +75,8 @@ func (c *command) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fault.New(fault.UsageFlag, "%v", err).Fix("see tenon --help")
 	})
-	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.rollback(), c.unload(), c.ps(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.bankCommand(), c.policyCommand(),
-		c.moduleCommand(), c.backendCommand(), c.version())
+	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.activate(), c.rollback(), c.unload(), c.ps(), c.status(), c.history(), c.events(), c.keyCommand(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.bankCommand(), c.policyCommand(), c.auditCommand(), c.registryCommand(),
+		c.moduleCommand(), c.backendCommand(), c.bench(), c.version())
 	return root
 }
 

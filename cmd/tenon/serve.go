@@ -3,36 +3,30 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/tenon-ml/tenon/host"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/watch"
 )
 
 // defaultListen is where serve listens and the client commands look.
 const defaultListen = "127.0.0.1:8321"
 
-// drainTime is how long requests in flight may take after SIGTERM.
-const drainTime = 30 * time.Second
-
 func (c *command) serve() *cobra.Command {
-	var o serveOptions
+	o := serveOptions{parts: makeServeParts()}
 	cmd := &cobra.Command{
 		Use:   "serve --base MODEL [--adapter NAME=REF]...",
 		Short: "Serve a base and gated adapters over vLLM's HTTP routes",
 		Args:  arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(need("base", o.base), loopbackOnly(o.listen), onceNeedsTry(o)); err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
 			return c.runServer(cmd.Context(), o)
@@ -43,117 +37,78 @@ func (c *command) serve() *cobra.Command {
 	flags.StringVar(&o.name, "name", "", "what clients call the base, `NAME` (default: the directory's name)")
 	flags.StringArrayVar(&o.adapters, "adapter", nil, "adapter to gate and load at start, as `NAME=REF`; repeat for several")
 	c.evidenceFlags(flags)
-	flags.StringVar(&o.listen, "listen", defaultListen, "`HOST:PORT` to listen on; loopback only, since there is no authentication")
+	flags.StringVar(&o.listen, "listen", defaultListen, "`HOST:PORT` to listen on; without --keys on a loopback address only")
 	o.backend.flags(flags)
+	o.state.flags(flags)
+	o.security.flags(flags)
+	flags.StringVar(&o.watch, "watch", "", "take in what is put into `DIR`, each directory under its own name")
+	flags.StringVar(&o.watchAction, "watch-action", string(watch.Activate), "what becomes of what the gate lets through there: activate, stage or check")
 	flags.StringVar(&o.try, "try", "", "complete `PROMPT` with the base and with each adapter, and print both")
-	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving")
+	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving, and keep nothing")
+	for _, part := range o.parts {
+		part.flags(flags)
+	}
 	return cmd
 }
 
 type serveOptions struct {
 	base, name, listen, try string
+	watch, watchAction      string
 	adapters                []string
+	named                   []namedAdapter // adapters, read
 	backend                 backendChoice
+	state                   serveState
+	security                serveSecurity
 	once                    bool
+	parts                   []servePart
 }
 
-// loopbackOnly refuses to offer a server without authentication to a network.
-func loopbackOnly(listen string) error {
-	name, port, err := net.SplitHostPort(listen)
-	if err == nil {
-		_, err = net.LookupPort("tcp", port)
-	}
-	if err != nil {
-		return fault.New(fault.UsageFlag, "--listen %q is not HOST:PORT", listen).Wrap(err)
-	}
-	if ip := net.ParseIP(name); name == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fault.New(fault.UsageFlag, "--listen %q is not a loopback address, and the server has no authentication", listen).
-		Fix("listen on 127.0.0.1 and put a proxy that authenticates in front")
+// servePart is a part of the server with flags of its own.
+type servePart interface {
+	flags(flags *pflag.FlagSet)
+	// apply adds the part to the front that is about to be made.
+	apply(ctx context.Context, options *server.Options, serving *host.Serving) error
+	// reload reads anew, on SIGHUP, what the part was given. With an error it goes on with what it had.
+	reload() error
 }
 
-func onceNeedsTry(o serveOptions) error {
+// serveParts make the parts that other files of this package add.
+var serveParts []func() servePart
+
+func makeServeParts() []servePart {
+	var parts []servePart
+	for _, add := range serveParts {
+		parts = append(parts, add())
+	}
+	return parts
+}
+
+// check refuses what is wrong on the command line, all of it, before anything starts.
+func (o *serveOptions) check() (err error) {
+	var faults []error
+	add := func(err error) { faults = append(faults, err) }
+	add(need("base", o.base))
+	add(o.security.check(o.listen, o.try))
 	if o.once && o.try == "" {
-		return fault.New(fault.UsageFlag, "--once without --try has nothing to do")
-	}
-	return nil
-}
-
-func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
-	c.spares = 4 // it answers loads for as long as it lives
-	h, err := c.host()
-	if err == nil {
-		h, err = o.backend.use(h)
-	}
-	if err != nil {
-		return err
-	}
-	adapters, err := namedAdapters(o.adapters)
-	if err != nil {
-		return err
-	}
-	if o.name == "" {
-		if o.name, err = baseName(o.base); err != nil {
-			return err
-		}
-	}
-	serving, err := h.Serve(ctx, o.base, o.name)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, serving.Stop(context.WithoutCancel(ctx))) }()
-	var names []string
-	for _, adapter := range adapters {
-		name := adapter.name
-		r, err := serving.Load(ctx, name, adapter.ref)
-		if err != nil {
-			return err
-		}
-		if err := c.print(r, "text"); err != nil {
-			return err
-		}
-		if !r.Verdict.Open() {
-			return verdictExit(r, "deny")
-		}
-		names = append(names, name)
-	}
-	listener, err := net.Listen("tcp", o.listen)
-	if err != nil {
-		return fault.New(fault.IOWrite, "cannot listen on %s", o.listen).Wrap(err).Fix("is another tenon running? choose another --listen")
-	}
-	front := server.New(serving, server.Options{Log: c.log(), BaseName: o.name, Addr: listener.Addr().String(), Version: version})
-	served := make(chan error, 1)
-	go func() { served <- front.Serve(listener) }()
-	defer func() {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if stopErr := front.Shutdown(drain); !errors.Is(stopErr, context.DeadlineExceeded) {
-			err = errors.Join(err, stopErr)
-		}
-	}()
-	if o.try != "" {
-		if err := c.tryPrompt(ctx, "http://"+listener.Addr().String(), o.try, append([]string{o.name}, names...)); err != nil {
-			return err
-		}
+		add(fault.New(fault.UsageFlag, "--once without --try has nothing to do"))
 	}
 	if o.once {
-		return nil
+		o.state.ephemeral = true
 	}
-	if !c.quiet {
-		fmt.Fprintf(c.stderr, "\nserving %s on http://%s, Ctrl-C ends it\n", report.Escape(strings.Join(append([]string{o.name}, names...), ", ")), listener.Addr())
+	add(o.state.check())
+	if o.watch != "" {
+		add(watch.CheckAction(watch.Action(o.watchAction)))
 	}
-	select {
-	case err := <-served:
-		if !errors.Is(err, http.ErrServerClosed) {
-			return fault.New(fault.ServerDown, "the server stopped").Wrap(err)
-		}
-	case <-ctx.Done():
-		if !c.quiet {
-			fmt.Fprintln(c.stderr, "draining")
-		}
+	o.named, err = namedAdapters(o.adapters)
+	add(err)
+	if o.name == "" && o.base != "" {
+		o.name, err = baseName(o.base)
+		add(err)
 	}
-	return nil
+	for _, adapter := range o.named {
+		add(server.CheckAlias(adapter.name, o.name))
+	}
+	return errors.Join(faults...)
 }
 
 // namedAdapter is one --adapter.
@@ -181,31 +136,4 @@ func baseName(ref string) (string, error) {
 		return "", fault.New(fault.UsageFlag, "the base has no name").In(ref).Wrap(err).Fix("give one with --name")
 	}
 	return filepath.Base(dir), nil
-}
-
-// tryPrompt completes one prompt with each model, over HTTP, as any client would.
-func (c *command) tryPrompt(ctx context.Context, url, prompt string, models []string) error {
-	fmt.Fprintf(c.stdout, "\nprompt  %s\n", report.Escape(prompt))
-	width := 0
-	for _, model := range models {
-		width = max(width, len(model))
-	}
-	server, err := newClient(url)
-	if err != nil {
-		return err
-	}
-	for _, model := range models {
-		text, err := server.complete(ctx, model, prompt)
-		if err != nil {
-			return err
-		}
-		writeWrapped(c.stdout, fmt.Sprintf("%-*s  ", width, model), strings.TrimSpace(text), 80)
-	}
-	return nil
-}
-
-// writeWrapped prints foreign text after a label, folded to width columns and continued under its own start.
-func writeWrapped(w io.Writer, label, text string, width int) {
-	text = strings.Join(strings.Fields(report.Escape(text)), " ")
-	fmt.Fprintln(w, strings.Join(report.Wrap(report.Escape(label), text, width), "\n"))
 }

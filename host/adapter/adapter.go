@@ -30,6 +30,7 @@ type Adapter struct {
 	Format  string            // FormatPEFT
 	Digest  [32]byte          // SHA-256 of "<hex>  adapter_config.json\n<hex>  adapter_model.safetensors\n"; zero without a configuration
 	Config  Config            // what the configuration says
+	Text    []byte            // the bytes of adapter_config.json; nil without one
 	Pairs   []Pair            // the deltas, by Module
 	Tensors []Tensor          // every tensor of the file, by name
 	Weights *safetensors.File // the snapshot that the tensors' offsets refer to
@@ -147,6 +148,7 @@ func read(ref string) (*Adapter, error) {
 		return nil, a.problems.Err()
 	}
 	if configErr == nil {
+		a.Text = text
 		a.Digest = digest(sha256.Sum256(text), a.Weights.SHA256())
 	}
 	a.check(configErr == nil)

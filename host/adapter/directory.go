@@ -12,8 +12,11 @@ import (
 
 // The two files of a PEFT directory.
 const (
-	configName  = "adapter_config.json"
-	weightsName = "adapter_model.safetensors"
+	ConfigName  = "adapter_config.json"
+	WeightsName = "adapter_model.safetensors"
+
+	configName  = ConfigName
+	weightsName = WeightsName
 )
 
 // subject is what a reference to an adapter must name: a PEFT directory, which has a handful of files.

@@ -12,8 +12,8 @@ func (b *Base) ModelConfig() *backendpb.ModelConfig {
 		return nil
 	}
 	c := b.Config
-	return &backendpb.ModelConfig{
-		Architecture:      "llama", // mistral without a window is one
+	m := &backendpb.ModelConfig{
+		Architecture:      c.ModelType,
 		HiddenSize:        int32(c.HiddenSize),
 		IntermediateSize:  int32(c.IntermediateSize),
 		Layers:            int32(c.Layers),
@@ -25,7 +25,22 @@ func (b *Base) ModelConfig() *backendpb.ModelConfig {
 		RmsNormEps:        c.RMSNormEps,
 		RopeTheta:         c.RopeTheta,
 		TieWordEmbeddings: c.TieWordEmbeddings,
+		AttentionBias:     c.AttentionBias,
+		OutputBias:        c.OutputBias,
+		MlpBias:           c.MLPBias,
+		Activation:        c.HiddenAct,
 	}
+	for _, layer := range c.slidingLayers() {
+		m.SlidingWindow = int32(c.SlidingWindow)
+		m.SlidingLayers = append(m.SlidingLayers, int32(layer))
+	}
+	if s := c.RopeScaling; s.Type != "" {
+		m.RopeScaling = &backendpb.RopeScaling{
+			Type: s.Type, Factor: s.Factor, LowFreqFactor: s.LowFreqFactor, HighFreqFactor: s.HighFreqFactor,
+			OriginalMaxPositions: int32(s.OriginalMaxPositions),
+		}
+	}
+	return m
 }
 
 // BackendFiles are the shards, in the order of Shards, with the digests a backend must find.

@@ -1,14 +1,15 @@
 package base
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
-// Config is what a config.json says about a model of the Llama family, by the names and defaults of transformers. A model of another family
-// has what it shares with Llama and zeros elsewhere. Only Servable vouches for the values: Open takes any config.json that is a JSON
-// object.
+// Config is what a config.json says about a model of one of the families that are served, by the names and with the defaults that
+// transformers gives the family. A model of another family has what it shares with Llama and zeros elsewhere. Only Servable vouches for the
+// values: Open takes any config.json that is a JSON object.
 type Config struct {
 	Architectures []string // as written
 	ModelType     string
@@ -18,13 +19,20 @@ type Config struct {
 	Layers                       int
 	Heads, KVHeads, HeadDim      int
 	VocabSize, MaxPositions      int
-	RMSNormEps, RopeTheta        float64
+	RMSNormEps                   float64 // of every norm; of LayerNorm in gpt2
+	RopeTheta                    float64 // 0 in gpt2, whose positions are learned
+	RopeScaling                  RopeScaling
+	SlidingWindow                int // tokens that a token sees in the layers with a window, itself included; 0 where no layer has one
 	TieWordEmbeddings            bool
-	AttentionBias, MLPBias       bool
-	HiddenAct                    string
-	BOS                          int   // token id, -1 where there is none
-	EOS                          []int // token ids that end a text; generation_config.json wins
+	AttentionBias                bool // of queries, keys and values
+	OutputBias                   bool // of what the attention gives
+	MLPBias                      bool
+	HiddenAct                    string // "silu" or, in gpt2, "gelu_new"
+	BOS                          int    // token id, -1 where there is none
+	EOS                          []int  // token ids that end a text; generation_config.json wins
 
+	layerTypes   []string   // the kind of attention of each layer, as written
+	firstSliding int        // the layers from here on have the window, where layerTypes does not say which
 	file         string     // what messages call config.json
 	quantization string     // what says that the weights are quantised, or ""
 	faults       fault.List // why the values cannot be trusted for serving
@@ -40,93 +48,78 @@ func parseConfig(doc, generation *document) (Config, error) {
 	c.Architectures = f.texts("architectures")
 	c.ModelType = f.text("model_type", "")
 	c.DType = f.text("dtype", f.text("torch_dtype", ""))
-	c.HiddenSize = f.integer("hidden_size", 1, 0)
-	c.IntermediateSize = f.integer("intermediate_size", 1, 0)
-	c.Layers = f.integer("num_hidden_layers", 1, 0)
-	c.Heads = f.integer("num_attention_heads", 1, 0)
-	c.KVHeads = f.integer("num_key_value_heads", 1, c.Heads)
-	c.VocabSize = f.integer("vocab_size", 1, 0)
-	c.MaxPositions = f.integer("max_position_embeddings", 1, defaultPositions(c.ModelType))
-	if c.Heads > 0 {
-		c.HeadDim = f.integer("head_dim", 1, c.HiddenSize/c.Heads)
+	defaults, known := families[c.ModelType]
+	if !known {
+		defaults = family{bos: -1, eos: -1}
 	}
-	c.RMSNormEps = f.positive("rms_norm_eps", 1e-6)
-	c.TieWordEmbeddings = f.boolean("tie_word_embeddings", false)
-	c.AttentionBias = f.boolean("attention_bias", false)
-	c.MLPBias = f.boolean("mlp_bias", false)
-	c.HiddenAct = f.text("hidden_act", "silu")
-	c.readRope(f)
-	c.readUnserved(f)
+	if c.ModelType == "gpt2" {
+		c.readGPT2(f, defaults)
+	} else {
+		c.readLlama(f, defaults)
+	}
 	c.readQuantization(f)
-	if err := c.readTokens(f, generation); err != nil {
+	if err := c.readTokens(f, generation, defaults); err != nil {
 		return c, err
 	}
 	return c, nil
 }
 
-// defaultPositions is max_position_embeddings where config.json leaves it out.
-func defaultPositions(modelType string) int {
-	if modelType == "mistral" {
-		return 131_072
+// readLlama reads what Llama and the families that follow it have.
+func (c *Config) readLlama(f fields, defaults family) {
+	c.HiddenSize = f.integer("hidden_size", 1, defaults.hidden)
+	c.IntermediateSize = f.integer("intermediate_size", 1, defaults.intermediate)
+	c.Layers = f.integer("num_hidden_layers", 1, defaults.layers)
+	c.Heads = f.integer("num_attention_heads", 1, defaults.heads)
+	c.VocabSize = f.integer("vocab_size", 1, defaults.vocab)
+	c.MaxPositions = f.integer("max_position_embeddings", 1, cmp.Or(defaults.positions, 2048))
+	c.RMSNormEps = f.positive("rms_norm_eps", 1e-6)
+	c.TieWordEmbeddings = f.boolean("tie_word_embeddings", false)
+	c.readHeads(f, defaults)
+	c.readBiases(f)
+	switch c.HiddenAct = f.text("hidden_act", "silu"); c.HiddenAct {
+	case "silu":
+	case "swish": // another name of the same
+		c.HiddenAct = "silu"
+	default:
+		f.add(fault.BSArch, "hidden_act", "the activation %q is not served in a %s, only silu", c.HiddenAct, c.ModelType).Fix(unservedRemedy)
 	}
-	return 2048
+	c.readRope(f)
+	c.readWindow(f)
 }
 
-// readRope reads the rotary embedding: rope_theta and rope_scaling, or rope_parameters, which holds both since transformers 5.
-func (c *Config) readRope(f fields) {
-	c.RopeTheta = f.positive("rope_theta", 0)
-	for _, name := range []string{"rope_scaling", "rope_parameters"} {
-		rope, ok := f.object(name)
-		if !ok {
-			continue
-		}
-		if kind := rope.text("rope_type", rope.text("type", "default")); kind != "default" {
-			f.add(fault.BSArch, name, "rotary embeddings of type %q are not served", kind).Fix(unservedRemedy)
-		}
-		theta := rope.positive("rope_theta", 0)
-		if theta != 0 && c.RopeTheta != 0 && theta != c.RopeTheta {
-			rope.add(fault.BSConfig, "rope_theta", "rope_theta is %v here and %v above", theta, c.RopeTheta).
-				Fix("keep the one the model was trained with")
-		}
-		if theta != 0 {
-			c.RopeTheta = theta
-		}
-		if part := rope.positive("partial_rotary_factor", 1); part != 1 {
-			rope.add(fault.BSArch, "partial_rotary_factor", "rotary embeddings of a part of each head are not served").Fix(unservedRemedy)
-		}
+// readHeads reads how the attention is divided. A family's own default is a number; null is what follows from the other numbers.
+func (c *Config) readHeads(f fields, defaults family) {
+	kv, dim := cmp.Or(defaults.kvHeads, c.Heads), defaults.headDim
+	if f.isNull("num_key_value_heads") {
+		kv = c.Heads
 	}
-	if c.RopeTheta == 0 {
-		c.RopeTheta = 10_000
+	if f.isNull("head_dim") && dim != 0 {
+		f.wrongType("head_dim", "a whole number, which a "+c.ModelType+" must give")
+	}
+	if dim == 0 && c.Heads > 0 {
+		dim = c.HiddenSize / c.Heads
+	}
+	c.KVHeads = f.integer("num_key_value_heads", 1, kv)
+	c.HeadDim = f.integer("head_dim", 1, dim)
+}
+
+// readBiases tells which projections have biases. Where transformers builds a family without asking config.json, neither does this.
+func (c *Config) readBiases(f fields) {
+	switch c.ModelType {
+	case "mistral":
+	case "qwen2":
+		c.AttentionBias = true
+	case "qwen3":
+		c.AttentionBias = f.boolean("attention_bias", false)
+		c.OutputBias = c.AttentionBias
+	default:
+		c.AttentionBias = f.boolean("attention_bias", false)
+		c.OutputBias = c.AttentionBias
+		c.MLPBias = f.boolean("mlp_bias", false)
 	}
 }
 
 const unservedRemedy = "check and merge adapters with this base; serve the merged directory with an engine that knows the architecture"
-
-// readUnserved lists what changes a Llama's arithmetic in a way no backend here computes.
-func (c *Config) readUnserved(f fields) {
-	if c.HiddenAct != "silu" {
-		f.add(fault.BSArch, "hidden_act", "the activation %q is not served, only silu", c.HiddenAct).Fix(unservedRemedy)
-	}
-	if c.AttentionBias {
-		f.add(fault.BSArch, "attention_bias", "biases in the attention are not served").Fix(unservedRemedy)
-	}
-	if c.MLPBias {
-		f.add(fault.BSArch, "mlp_bias", "biases in the feed-forward layers are not served").Fix(unservedRemedy)
-	}
-	if part := f.positive("partial_rotary_factor", 1); part != 1 {
-		f.add(fault.BSArch, "partial_rotary_factor", "rotary embeddings of a part of each head are not served").Fix(unservedRemedy)
-	}
-	if c.ModelType == "mistral" {
-		if _, written := f.members["sliding_window"]; f.has("sliding_window") || !written {
-			f.add(fault.BSArch, "sliding_window", "attention within a sliding window, the default of mistral, is not served").
-				Fix("if the model attends to everything, as Mistral 0.2 and later do, write \"sliding_window\": null")
-		}
-		if !f.has("num_key_value_heads") { // the default of mistral is 8, not the number of heads
-			f.add(fault.BSConfig, "num_key_value_heads", "a mistral must say how many key-value heads it has").
-				Fix("use the config.json that was saved with the weights")
-		}
-	}
-}
 
 // readQuantization looks for quantization_config, here or one object down, where models of several parts keep it.
 func (c *Config) readQuantization(f fields) {
@@ -145,8 +138,8 @@ func (c *Config) readQuantization(f fields) {
 }
 
 // readTokens reads the ids that begin and end a text.
-func (c *Config) readTokens(f fields, generation *document) error {
-	bos, eos := f.ids("bos_token_id"), f.ids("eos_token_id")
+func (c *Config) readTokens(f fields, generation *document, defaults family) error {
+	bos, eos := c.special(f, "bos_token_id", defaults.bos), c.special(f, "eos_token_id", defaults.eos)
 	if generation != nil {
 		g, err := parseFields(generation, &c.faults)
 		if err != nil {
@@ -170,6 +163,15 @@ func (c *Config) readTokens(f fields, generation *document) error {
 	}
 	c.EOS = eos
 	return nil
+}
+
+// special reads one kind of special token. The family's default, -1 where it has none, counts where the member is absent, not where it is null,
+// and where the vocabulary has such a token.
+func (c *Config) special(f fields, name string, absent int) []int {
+	if _, written := f.members[name]; written || absent < 0 || absent >= c.VocabSize {
+		return f.ids(name)
+	}
+	return []int{absent}
 }
 
 const quantizedRemedy = "use the model before quantisation, and quantise the merged one again"

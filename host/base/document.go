@@ -73,6 +73,12 @@ func (f fields) has(name string) bool {
 	return kind != 0 && kind != 'n'
 }
 
+// isNull reports whether a member is there and null.
+func (f fields) isNull(name string) bool { return f.members[name].Kind() == 'n' }
+
+// name is the member of the object around it that f was read from.
+func (f fields) name() string { return f.pointer[strings.LastIndexByte(f.pointer, '/')+1:] }
+
 // add puts a fault about a member on the list.
 func (f fields) add(code fault.Code, name, cause string, args ...any) *fault.Error {
 	e := fault.New(code, cause, args...).In(f.doc.shown).At(f.pointer + "/" + escapePointer(name))
@@ -114,6 +120,15 @@ func (f fields) positive(name string, absent float64) float64 {
 	return x
 }
 
+// needed reads a finite number above 0 that must be there; 0 where it is not.
+func (f fields) needed(name string) float64 {
+	if !f.has(name) {
+		f.add(fault.BSConfig, name, "the config does not say %s", name).Fix("use the config.json that was saved with the weights")
+	}
+	return f.positive(name, 0)
+}
+
+// boolean reads true or false. A null, which is false in Python, is refused where it would be read as true.
 func (f fields) boolean(name string, absent bool) bool {
 	switch f.members[name].Kind() {
 	case 't':
@@ -121,7 +136,7 @@ func (f fields) boolean(name string, absent bool) bool {
 	case 'f':
 		return false
 	}
-	if f.has(name) {
+	if f.has(name) || absent && f.isNull(name) {
 		f.wrongType(name, "true or false")
 	}
 	return absent

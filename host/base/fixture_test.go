@@ -23,7 +23,8 @@ const llamaConfig = `{"architectures":["LlamaForCausalLM"],"model_type":"llama",
 // llamaTensors are the tensors of llamaConfig, as BF16, by name.
 func llamaTensors() []safetensors.Entry {
 	c := Config{HiddenSize: 8, IntermediateSize: 12, Layers: 2, Heads: 2, KVHeads: 1, HeadDim: 4, VocabSize: 10}
-	shapes := c.tensors()
+	shapes := c.llamaTensors()
+	shapes[headName] = []int{10, 8}
 	var entries []safetensors.Entry
 	for _, name := range sortedKeys(shapes) {
 		entries = append(entries, safetensors.Entry{Name: name, DType: tensor.BF16, Shape: shapes[name]})

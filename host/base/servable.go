@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
-
-// served are the model types that are a Llama in their arithmetic, with the architecture that generates text.
-var served = map[string]string{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"}
 
 // Servable reports whether the model can be generated with: nil, or a fault.List with every reason why not. A base that is not servable can
 // still be checked against and merged into. The answer is found once.
@@ -20,14 +16,14 @@ func (b *Base) Servable() error { return b.servable() }
 
 func (b *Base) findUnservable() error {
 	c := b.Config
-	architecture, known := served[c.ModelType]
+	family, known := families[c.ModelType]
 	if !known {
-		return fault.New(fault.BSArch, "models of type %q are not served, only llama and mistral", c.ModelType).In(c.file).
+		return fault.New(fault.BSArch, "models of type %q are not served, only %s", c.ModelType, strings.Join(sortedKeys(families), ", ")).In(c.file).
 			At("/model_type").Fix(unservedRemedy)
 	}
 	faults := slices.Clone(c.faults)
-	if len(c.Architectures) > 0 && !slices.Contains(c.Architectures, architecture) {
-		faults.Add(fault.New(fault.BSArch, "the architectures are %q, without %s", c.Architectures, architecture).In(c.file).
+	if len(c.Architectures) > 0 && !slices.Contains(c.Architectures, family.architecture) {
+		faults.Add(fault.New(fault.BSArch, "the architectures are %q, without %s", c.Architectures, family.architecture).In(c.file).
 			At("/architectures").Fix(unservedRemedy))
 	}
 	dimensions, usable := c.checkDimensions()
@@ -44,7 +40,6 @@ func (c Config) checkDimensions() (faults fault.List, usable bool) {
 		faults.Add(fault.New(fault.BSConfig, cause, args...).In(c.file).At("/" + field).
 			Fix("use the config.json that was saved with the weights"))
 	}
-	usable = true
 	for _, d := range []struct {
 		field string
 		value int
@@ -52,21 +47,20 @@ func (c Config) checkDimensions() (faults fault.List, usable bool) {
 		{"hidden_size", c.HiddenSize}, {"intermediate_size", c.IntermediateSize}, {"num_hidden_layers", c.Layers},
 		{"num_attention_heads", c.Heads}, {"vocab_size", c.VocabSize},
 	} {
-		if d.value > 0 {
-			continue
-		}
-		usable = false
-		if !slices.ContainsFunc(c.faults, func(e *fault.Error) bool { return e.Pointer == "/"+d.field }) {
+		if d.value < 1 {
 			add(d.field, "the config does not say %s", d.field)
 		}
 	}
-	if !usable {
+	if len(faults) > 0 {
 		return faults, false
 	}
 	if c.Heads%c.KVHeads != 0 {
 		add("num_key_value_heads", "%d heads do not divide into groups for %d key-value heads", c.Heads, c.KVHeads)
 	}
-	if c.HeadDim == 0 || c.HeadDim%2 != 0 {
+	switch {
+	case c.ModelType == "gpt2" && c.HiddenSize%c.Heads != 0:
+		add("n_head", "%d elements do not divide into %d heads", c.HiddenSize, c.Heads)
+	case c.ModelType != "gpt2" && (c.HeadDim == 0 || c.HeadDim%2 != 0):
 		add("head_dim", "a head of %d elements has no halves for the rotary embedding", c.HeadDim)
 	}
 	return faults, len(faults) == 0
@@ -86,7 +80,7 @@ func (b *Base) checkTensors() fault.List {
 			Fix("check that config.json and the weights are of the same model"))
 		return faults
 	}
-	needed := b.Config.tensors()
+	needed := b.neededTensors()
 	for _, name := range sortedKeys(needed) {
 		t, ok := b.Tensor(name)
 		switch {
@@ -99,11 +93,11 @@ func (b *Base) checkTensors() fault.List {
 		}
 	}
 	for _, t := range b.Tensors {
-		if _, ok := needed[t.Name]; ok || isUnused(t.Name) {
+		if _, ok := needed[t.Name]; ok || b.Config.isUnused(t.Name) {
 			continue
 		}
 		if t.Name == headName && b.Config.TieWordEmbeddings {
-			if e := b.checkTied(t); e != nil {
+			if e := b.checkTied(t, b.embeddingName()); e != nil {
 				add(e, t.Name)
 			}
 			continue
@@ -113,38 +107,8 @@ func (b *Base) checkTensors() fault.List {
 	return faults
 }
 
-const (
-	embeddingName = "model.embed_tokens.weight"
-	headName      = "lm_head.weight"
-)
-
-// tensors are the tensors a Llama of these dimensions is made of, with their shapes.
-func (c Config) tensors() map[string][]int {
-	attention, keys := c.Heads*c.HeadDim, c.KVHeads*c.HeadDim
-	needed := map[string][]int{embeddingName: {c.VocabSize, c.HiddenSize}, "model.norm.weight": {c.HiddenSize}}
-	if !c.TieWordEmbeddings {
-		needed[headName] = []int{c.VocabSize, c.HiddenSize}
-	}
-	for i := range c.Layers {
-		layer := "model.layers." + strconv.Itoa(i) + "."
-		needed[layer+"self_attn.q_proj.weight"] = []int{attention, c.HiddenSize}
-		needed[layer+"self_attn.k_proj.weight"] = []int{keys, c.HiddenSize}
-		needed[layer+"self_attn.v_proj.weight"] = []int{keys, c.HiddenSize}
-		needed[layer+"self_attn.o_proj.weight"] = []int{c.HiddenSize, attention}
-		needed[layer+"mlp.gate_proj.weight"] = []int{c.IntermediateSize, c.HiddenSize}
-		needed[layer+"mlp.up_proj.weight"] = []int{c.IntermediateSize, c.HiddenSize}
-		needed[layer+"mlp.down_proj.weight"] = []int{c.HiddenSize, c.IntermediateSize}
-		needed[layer+"input_layernorm.weight"] = []int{c.HiddenSize}
-		needed[layer+"post_attention_layernorm.weight"] = []int{c.HiddenSize}
-	}
-	return needed
-}
-
-// isUnused reports whether a tensor is a table that old versions of transformers saved and every version computes.
-func isUnused(name string) bool { return strings.HasSuffix(name, ".rotary_emb.inv_freq") }
-
 // checkTied compares an output head with the embedding it is tied to: engines differ in which of the two they use.
-func (b *Base) checkTied(head Tensor) *fault.Error {
+func (b *Base) checkTied(head Tensor, embeddingName string) *fault.Error {
 	differ := fault.New(fault.BSTensor, "the config ties it to %s, but the checkpoint holds another one", embeddingName)
 	embedding, ok := b.Tensor(embeddingName)
 	if !ok || head.DType != embedding.DType || !slices.Equal(head.Shape, embedding.Shape) {

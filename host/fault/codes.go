@@ -101,6 +101,18 @@ const (
 	DigestBad     Code = "DIGEST"         // bytes do not have the digest that was promised
 )
 
+// Codes of the registry: the data directory that remembers what was decided and what is live.
+const (
+	RegLocked   Code = "REG_LOCKED"    // another process uses the data directory
+	RegCorrupt  Code = "REG_CORRUPT"   // the database, the audit log or what they say is damaged, or a part is gone
+	RegNewer    Code = "REG_NEWER"     // a newer Tenon wrote the database
+	RegReadOnly Code = "REG_READ_ONLY" // the data directory or the database cannot be written
+	RegNetwork  Code = "REG_NETWORK"   // the data directory is on a network file system
+	RegMissing  Code = "REG_MISSING"   // bytes that the registry names are not in the store
+	RegSQLite   Code = "REG_SQLITE"    // this program was built with an SQLite that is too old
+	Conflict    Code = "CONFLICT"      // an alias is not at the sequence that the change was decided on
+)
+
 // Codes of usage and operation. They say that the question has no answer, not that the answer is no.
 const (
 	UsageFlag   Code = "USAGE"        // a flag or argument is wrong
@@ -112,13 +124,14 @@ const (
 	IOSpace     Code = "IO_SPACE"     // not enough disk or memory, with the numbers
 	BackendDown Code = "IO_BACKEND"   // the backend could not be started, died, or answered nonsense
 	ServerDown  Code = "IO_SERVER"    // no server answers at the address
+	UsageKey    Code = "USAGE_KEY"    // an API key is missing, unknown, or not for this
 	Canceled    Code = "IO_CANCELED"
 )
 
 // Class is what a code means for whoever asked.
 func (c Code) Class() Class {
 	switch {
-	case strings.HasPrefix(string(c), "IO_"):
+	case strings.HasPrefix(string(c), "IO_"), strings.HasPrefix(string(c), "REG_"):
 		return Operational
 	case strings.HasPrefix(string(c), "USAGE"), c == PolicyInvalid, c == ProbeInvalid, c == BankInvalid, c == CasesInvalid, c == MergeExists, c == MergeScale, c == ADName:
 		return Usage

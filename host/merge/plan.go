@@ -29,6 +29,7 @@ type Plan struct {
 	Adapter    *adapter.Adapter
 	Multiplier float64  // user's factor on the adapter's own scale; 1 leaves it alone
 	Items      []Item   // by tensor name
+	Unmerged   bool     // the factors stay beside the base: see Unmerge
 	Digest     [32]byte // names the generation
 }
 
@@ -50,13 +51,18 @@ func NewPlan(binding *adapter.Binding, multiplier float64) (*Plan, error) {
 		p.Items = append(p.Items, Item{Target: t, Scale: multiplier * t.Pair.Scale})
 	}
 	slices.SortFunc(p.Items, func(a, b Item) int { return strings.Compare(a.Name, b.Name) })
+	p.name(Rule)
+	return p, nil
+}
+
+// name gives the plan its digest.
+func (p *Plan) name(rule string) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\nbase %x\nadapter %x\n", Rule, p.Base.Digest, p.Adapter.Digest)
+	fmt.Fprintf(h, "%s\nbase %x\nadapter %x\n", rule, p.Base.Digest, p.Adapter.Digest)
 	for _, item := range p.Items {
 		fmt.Fprintf(h, "%016x %t %q\n", math.Float64bits(item.Scale), item.FanInFanOut, item.Name)
 	}
 	h.Sum(p.Digest[:0])
-	return p, nil
 }
 
 // Delta reads an item's factors. The result is owned by the caller.
@@ -81,6 +87,7 @@ func (p *Plan) Delta(item Item) (*kernel.Delta, error) {
 func (p *Plan) StageRequest() *backendpb.StageRequest {
 	request := &backendpb.StageRequest{
 		Generation: p.Digest[:], Base: p.Base.Digest[:], Files: []*backendpb.File{backendFile(p.Adapter.Weights)},
+		Unmerged: p.Unmerged,
 	}
 	for _, item := range p.Items {
 		request.Patches = append(request.Patches, item.patch(0))

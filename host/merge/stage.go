@@ -26,8 +26,13 @@ type Staged struct {
 // resident bytes, and each row's product with a probe chosen now, all held against the host's own merge. When it fails the backend is told
 // to forget the generation.
 func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Staged, error) {
+	return p.StageTelling(ctx, client, nil)
+}
+
+// StageTelling is Stage that tells how many tensors are done, and of how many. told may be nil.
+func (p *Plan) StageTelling(ctx context.Context, client backendpb.BackendClient, told func(done, total int)) (*Staged, error) {
 	staged := &Staged{Plan: p}
-	err := p.stage(ctx, client, staged)
+	err := p.stage(ctx, client, staged, told)
 	if err == nil {
 		err = p.verify(ctx, client, staged)
 	}
@@ -43,14 +48,25 @@ func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Stag
 }
 
 // stage has the backend compute, and takes what it says of each tensor. A backend that is not listened to any more need not go on.
-func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
+func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged *Staged, told func(done, total int)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.Stage(ctx, p.StageRequest())
 	if err != nil {
 		return err
 	}
-	if err = p.collect(stream.Recv, staged); err != nil {
+	recv, done := stream.Recv, 0
+	if told != nil {
+		recv = func() (*backendpb.MergeEvent, error) {
+			event, err := stream.Recv()
+			if err == nil {
+				done++
+				told(done, len(p.Items))
+			}
+			return event, err
+		}
+	}
+	if err = p.collect(recv, staged); err != nil || p.Unmerged {
 		return err
 	}
 	return p.refuseNoEffect(staged.Changed)
@@ -99,6 +115,9 @@ func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, stage
 		}
 		if [32]byte(probe.Sha256) != staged.Digests[item.Name] {
 			return mismatch(item, "the resident bytes hash to %x, staging said %x", probe.Sha256, staged.Digests[item.Name])
+		}
+		if p.Unmerged {
+			return p.checkFactors(item, staged)
 		}
 		return p.checkResident(item, seed, claim{[32]byte(probe.Sha256), staged.changed[item.Name], probe.Product})
 	})

@@ -36,15 +36,14 @@ func newAssembly(tok *tokenizer.Tokenizer, stops []string, logprobs bool) *assem
 }
 
 // echo puts the prompt before the generated text. tokens are the backend's, one for each id, or nil where no log-probabilities are asked
-// for. Ids that the template added are no part of the text, nor are special tokens of a prompt that was given as ids.
-func (a *assembly) echo(ids []int32, template [2]int, tokens []*backendpb.Token) {
-	isText := template != [2]int{}
-	decoder := a.tok.NewDecoder(!isText)
-	for i, id := range ids {
+// for. Ids that the tokenizer added are no part of the text, nor are special tokens of a prompt that was given as ids.
+func (a *assembly) echo(p prompt, tokens []*backendpb.Token) {
+	decoder := a.tok.NewDecoder(!p.text)
+	for i, id := range p.ids {
 		if tokens != nil {
 			a.tokens = append(a.tokens, placed{tokens[i], a.released, true})
 		}
-		if isText && (i < template[0] || i >= len(ids)-template[1]) {
+		if i < p.template[0] || i >= len(p.ids)-p.template[1] {
 			continue
 		}
 		a.release(decoder.Push(id))
@@ -57,15 +56,17 @@ func (a *assembly) release(text string) {
 	a.released += utf8.RuneCountInString(text)
 }
 
-// push adds a generated token. After a stop string it does nothing.
-func (a *assembly) push(token *backendpb.Token) {
+// push adds a generated token. One that ends the text is no part of it. After a stop string it does nothing.
+func (a *assembly) push(token *backendpb.Token, ends bool) {
 	if a.stopped {
 		return
 	}
 	if a.logprobs {
 		a.tokens = append(a.tokens, placed{token, a.released + utf8.RuneCountInString(a.held), false})
 	}
-	a.text(a.decoder.Push(token.GetId()))
+	if !ends {
+		a.text(a.decoder.Push(token.GetId()))
+	}
 }
 
 // text adds decoded text, looks for stop strings, and releases what none of them can begin with.
@@ -112,22 +113,16 @@ func (a *assembly) finish() {
 }
 
 // take returns what is ready since the last take. Final also takes the tokens that have no text, such as the end of the text.
-func (a *assembly) take(final bool) (string, *logprobs) {
+func (a *assembly) take(final bool) (string, []placed) {
 	text := a.ready.String()
 	a.ready.Reset()
-	if !a.logprobs {
-		return text, nil
-	}
 	n := len(a.tokens)
 	if !final {
 		n, _ = slices.BinarySearchFunc(a.tokens, a.released, func(p placed, released int) int { return p.offset - released })
 	}
-	out := &logprobs{}
-	for _, p := range a.tokens[:n] {
-		out.add(a.tok, p)
-	}
+	tokens := a.tokens[:n:n]
 	a.tokens = a.tokens[n:]
-	return text, out
+	return text, tokens
 }
 
 // name writes a token as OpenAI's API does: its text, or its bytes where they are not whole code points.

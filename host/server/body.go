@@ -17,9 +17,12 @@ import (
 func readBody(w http.ResponseWriter, r *http.Request, out any) error {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	var tooLarge *http.MaxBytesError
+	var own *apiError
 	switch {
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &tooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "", "the body is longer than %d bytes", tooLarge.Limit)
+		return refuse(http.StatusRequestEntityTooLarge, "", "%s", tooLong(tooLarge.Limit))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refuse(http.StatusRequestTimeout, "", "the body did not come in time")
 	case err != nil:
@@ -27,7 +30,11 @@ func readBody(w http.ResponseWriter, r *http.Request, out any) error {
 	}
 	// serve's deadline was the body's: the answer may take longer. After an error it stays, because net/http reads on before it answers.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	if err := json.Unmarshal(data, out, json.RejectUnknownMembers(true)); err != nil {
+	err = json.Unmarshal(data, out, json.RejectUnknownMembers(true))
+	if body, ok := r.Body.(*limitedBody); ok {
+		body.release()
+	}
+	if err != nil {
 		return badJSON(err)
 	}
 	return nil

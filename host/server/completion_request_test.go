@@ -54,7 +54,9 @@ func TestCompletionRefusals(t *testing.T) {
 		{"prompt of mixed types", `{"model":"tiny","prompt":[1,"a"]}`, 400, fault.UsageFlag, "prompt", "not a string"},
 		{"prompt of fractions", `{"model":"tiny","prompt":[1.5]}`, 400, fault.UsageFlag, "prompt", "not a string"},
 		{"nested prompt", `{"model":"tiny","prompt":[[[1]]]}`, 400, fault.UsageFlag, "prompt", "not a string"},
-		{"two prompts", `{"model":"tiny","prompt":["a","b"]}`, 400, fault.UsageFlag, "prompt", "one by one"},
+		{"one prompt of two that is wrong", `{"model":"tiny","prompt":["a",5]}`, 400, fault.UsageFlag, "prompt", "not a string"},
+		{"too many prompts", `{"model":"tiny","prompt":[` + strings.Repeat(`"a",`, 64) + `"a"]}`, 400, fault.UsageFlag, "prompt", "more than 64"},
+		{"too many texts", `{"model":"tiny","n":33,"prompt":["a","b"]}`, 400, fault.UsageFlag, "n", "more than 64"},
 		{"no ids", `{"model":"tiny","prompt":[]}`, 400, fault.UsageFlag, "prompt", "no tokens"},
 		{"id too large", `{"model":"tiny","prompt":[1,281]}`, 400, fault.UsageFlag, "prompt", "281 at 1 is outside 0 to 280"},
 		{"negative id", `{"model":"tiny","prompt":[-1]}`, 400, fault.UsageFlag, "prompt", "outside"},
@@ -67,7 +69,10 @@ func TestCompletionRefusals(t *testing.T) {
 		{"top_p 0", `{"model":"tiny","prompt":"x","top_p":0}`, 400, fault.UsageFlag, "top_p", "above 0"},
 		{"top_p 2", `{"model":"tiny","prompt":"x","top_p":2}`, 400, fault.UsageFlag, "top_p", "at most 1"},
 		{"logprobs", `{"model":"tiny","prompt":"x","logprobs":21}`, 400, fault.UsageFlag, "logprobs", "0 to 20"},
-		{"n", `{"model":"tiny","prompt":"x","n":2}`, 400, fault.UsageFlag, "n", "n is not supported"},
+		{"n 0", `{"model":"tiny","prompt":"x","n":0}`, 400, fault.UsageFlag, "n", "outside 1 to 64"},
+		{"n 65", `{"model":"tiny","prompt":"x","n":65}`, 400, fault.UsageFlag, "n", "outside 1 to 64"},
+		{"min_tokens", `{"model":"tiny","prompt":"x","min_tokens":2}`, 400, fault.UsageFlag, "min_tokens", "not supported"},
+		{"stop token", `{"model":"tiny","prompt":"x","stop_token_ids":[281]}`, 400, fault.UsageFlag, "stop_token_ids", "outside 0 to 280"},
 		{"best_of", `{"model":"tiny","prompt":"x","best_of":3}`, 400, fault.UsageFlag, "best_of", "not supported"},
 		{"suffix", `{"model":"tiny","prompt":"x","suffix":"y"}`, 400, fault.UsageFlag, "suffix", "not supported"},
 		{"logit_bias", `{"model":"tiny","prompt":"x","logit_bias":{"1":5}}`, 400, fault.UsageFlag, "logit_bias", "not supported"},
@@ -143,7 +148,7 @@ func TestNonsense(t *testing.T) {
 	token := func(id int32) *backendpb.GenerateEvent {
 		return &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Token{Token: &backendpb.Token{Id: id}}}
 	}
-	prompt := func(id int32) *backendpb.GenerateEvent {
+	promptToken := func(id int32) *backendpb.GenerateEvent {
 		return &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Prompt{Prompt: &backendpb.Token{Id: id}}}
 	}
 	finish := func(reason backendpb.Finish_Reason) *backendpb.GenerateEvent {
@@ -154,17 +159,17 @@ func TestNonsense(t *testing.T) {
 		name   string
 		events []*backendpb.GenerateEvent
 	}{
-		{"no end", []*backendpb.GenerateEvent{prompt(bos), prompt(hello), token(the)}},
+		{"no end", []*backendpb.GenerateEvent{promptToken(bos), promptToken(hello), token(the)}},
 		{"no prompt", []*backendpb.GenerateEvent{token(the)}},
-		{"half a prompt", []*backendpb.GenerateEvent{prompt(bos), finish(backendpb.Finish_LENGTH)}},
-		{"another prompt", []*backendpb.GenerateEvent{prompt(bos), prompt(the)}},
-		{"more prompt", []*backendpb.GenerateEvent{prompt(bos), prompt(hello), prompt(hello)}},
-		{"no reason", []*backendpb.GenerateEvent{prompt(bos), prompt(hello), finish(backendpb.Finish_UNKNOWN)}},
+		{"half a prompt", []*backendpb.GenerateEvent{promptToken(bos), finish(backendpb.Finish_LENGTH)}},
+		{"another prompt", []*backendpb.GenerateEvent{promptToken(bos), promptToken(the)}},
+		{"more prompt", []*backendpb.GenerateEvent{promptToken(bos), promptToken(hello), promptToken(hello)}},
+		{"no reason", []*backendpb.GenerateEvent{promptToken(bos), promptToken(hello), finish(backendpb.Finish_UNKNOWN)}},
 		{"nothing", []*backendpb.GenerateEvent{{}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t)
-			r := &run{events: &fakeStream{ctx: t.Context(), fake: f, events: c.events}, completion: &completion{request: request},
+			r := &run{events: &fakeStream{ctx: t.Context(), fake: f, events: c.events}, wanted: wanted{request: request, prompt: prompt{ids: request.GetPrompt()}},
 				text: newAssembly(f.tok, nil, true)}
 			if e := toAPI(r.to(func() error { return nil })); e.code != fault.BackendDown {
 				t.Errorf("got %v", e)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -44,12 +45,17 @@ type fake struct {
 	verdict report.Verdict
 	loadErr error
 	loading func() // called by Load
+	cached  int    // cached_tokens of every prompt
+	swapAt  int    // from this request on, counted from 1, aliases mean another generation; 0: never
 
 	mu       sync.Mutex
 	loaded   map[string]Model
 	status   Status
 	requests []*backendpb.GenerateRequest
 	streams  []*fakeStream
+	feed     *Feed
+	asked    []string // "load chat"
+	actor    Actor    // of the last thing that was asked
 }
 
 var _ Engine = (*fake)(nil)
@@ -66,13 +72,20 @@ func newFake(t testing.TB) *fake {
 	}
 	return &fake{tok: tok, script: []int32{the, hello, world, eos}, verdict: report.Admit,
 		limits: Limits{MaxPositions: 64, VocabSize: tok.Size(), EOS: []int32{eos}, MaxAdapters: 4},
-		loaded: map[string]Model{}, status: Status{Ready: true, State: "ready", Backend: "fake 1", Device: "none"}}
+		feed:   NewFeed(), loaded: map[string]Model{}, status: Status{Ready: true, State: "ready", Backend: "fake 1", Device: "none"}}
 }
 
 // modelOf is a live adapter of the fake.
 func modelOf(alias, ref string) Model {
 	return Model{ID: alias, Root: ref, Parent: "tiny", Digest: "sha256:aa", Generation: GenerationName([]byte{0xab}),
-		Verdict: report.Admit, Created: 1700000000, History: 1}
+		Verdict: report.Admit, Created: 1700000000, History: 1, Sequence: 1, Mode: ModeMerged, ModeReason: "it fits", State: StateLive, Bytes: 4096}
+}
+
+// reportOf is what the gate says about an adapter.
+func reportOf(ref string, verdict report.Verdict) *report.Report {
+	digest := "sha256:" + strings.Repeat("aa", 32)
+	return &report.Report{SchemaVersion: report.SchemaVersion, Verdict: verdict, Adapter: report.Adapter{Ref: ref, Format: "peft", Digest: digest},
+		Base: report.Base{Ref: "/models/tiny", Digest: digest, DType: "BF16"}, Policy: report.Policy{Name: "default", Digest: digest}}
 }
 
 func (f *fake) Models() []Model {
@@ -90,28 +103,31 @@ func (f *fake) Models() []Model {
 	return models
 }
 
-func (f *fake) Load(_ context.Context, alias, ref string) (*report.Report, error) {
+func (f *fake) Load(ctx context.Context, load Load) (*Loaded, error) {
+	alias, ref := load.Alias, load.Ref
+	f.ask(ctx, "load", alias)
 	if f.loading != nil {
 		f.loading()
 	}
 	if f.loadErr != nil {
 		return nil, f.loadErr
 	}
-	rep := &report.Report{SchemaVersion: report.SchemaVersion, Verdict: f.verdict, Adapter: report.Adapter{Ref: ref, Digest: "sha256:aa"}}
+	rep := reportOf(ref, f.verdict)
 	if !f.verdict.Open() {
 		rep.Findings = []report.Finding{
 			{Code: "x", Severity: report.Info, Message: "not this one"},
 			{Code: string(fault.ADTarget), Severity: report.DenySeverity, Message: "target q_proj is not in the base", Value: 0, Limit: 0},
 		}
-		return rep, nil
+		return &Loaded{Report: rep}, nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loaded[alias] = modelOf(alias, ref)
-	return rep, nil
+	return &Loaded{Report: rep, Model: f.loaded[alias]}, nil
 }
 
-func (f *fake) Unload(_ context.Context, alias string) error {
+func (f *fake) Unload(ctx context.Context, alias string) error {
+	f.ask(ctx, "unload", alias)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, ok := f.loaded[alias]; !ok {
@@ -121,7 +137,55 @@ func (f *fake) Unload(_ context.Context, alias string) error {
 	return nil
 }
 
-func (f *fake) Rollback(_ context.Context, alias string) (Model, error) {
+func (f *fake) Activate(ctx context.Context, alias, generation string) (Model, error) {
+	f.ask(ctx, "activate", alias)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.loaded[alias]
+	if !ok || m.Generation != generation {
+		return Model{}, fault.New(fault.IONotFound, "no generation %s of %s", generation, alias)
+	}
+	return m, nil
+}
+
+func (f *fake) History(ctx context.Context, alias string, _ int) ([]Record, error) {
+	f.ask(ctx, "history", alias)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m, ok := f.loaded[alias]
+	if !ok {
+		return nil, fault.New(fault.IONotFound, "no adapter is loaded as %s", alias)
+	}
+	return []Record{{Sequence: 1, Time: time.Unix(m.Created, 0), Actor: "operator", Action: "activate", State: StateLive,
+		Generation: m.Generation, Digest: m.Digest, Ref: m.Root, Mode: ModeMerged, Verdict: m.Verdict}}, nil
+}
+
+func (f *fake) Generations() []Resident {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var aliases []string
+	for alias := range f.loaded {
+		aliases = append(aliases, alias)
+	}
+	slices.Sort(aliases)
+	if len(aliases) == 0 {
+		return nil
+	}
+	return []Resident{{Generation: GenerationName([]byte{0xab}), Aliases: aliases, State: StateLive, Mode: ModeMerged, Bytes: 4096, Requests: 3}}
+}
+
+// ask notes what the engine is asked, and by whom.
+func (f *fake) ask(ctx context.Context, what, alias string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, what+" "+alias)
+	f.actor = ActorOf(ctx)
+}
+
+func (f *fake) Feed() *Feed { return f.feed }
+
+func (f *fake) Rollback(ctx context.Context, alias, _ string) (Model, error) {
+	f.ask(ctx, "rollback", alias)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, ok := f.loaded[alias]
@@ -142,11 +206,15 @@ func (f *fake) Status() Status {
 	return f.status
 }
 
-func (f *fake) Report(alias string) (*report.Report, bool) {
+func (f *fake) Report(ctx context.Context, alias, _ string) (*report.Report, error) {
+	f.ask(ctx, "report", alias)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m, ok := f.loaded[alias]
-	return &report.Report{SchemaVersion: report.SchemaVersion, Verdict: m.Verdict}, ok
+	if !ok {
+		return nil, fault.New(fault.IONotFound, "no adapter is loaded as %s", alias)
+	}
+	return reportOf(m.Root, m.Verdict), nil
 }
 
 func (f *fake) Generate(ctx context.Context, request *backendpb.GenerateRequest) (Stream, error) {
@@ -166,8 +234,11 @@ func (f *fake) events(request *backendpb.GenerateRequest) []*backendpb.GenerateE
 	var generation []byte
 	if request.GetAlias() != "" {
 		generation = []byte{0xab}
+		if f.swapAt > 0 && len(f.requests) >= f.swapAt {
+			generation = []byte{0xcd}
+		}
 	}
-	events := []*backendpb.GenerateEvent{{Event: &backendpb.GenerateEvent_Admitted{Admitted: &backendpb.Admitted{Generation: generation}}}}
+	events := []*backendpb.GenerateEvent{{Event: &backendpb.GenerateEvent_Admitted{Admitted: &backendpb.Admitted{Generation: generation, CachedTokens: int32(f.cached)}}}}
 	place := 0
 	token := func(id int32) *backendpb.Token {
 		t := &backendpb.Token{Id: id}
@@ -242,6 +313,7 @@ func do(t testing.TB, s *Server, path, body string) *httptest.ResponseRecorder {
 	}
 	w := httptest.NewRecorder()
 	s.Handler().ServeHTTP(w, r)
+	fitsDocument(t, s, r, w)
 	return w
 }
 

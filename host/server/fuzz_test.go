@@ -53,7 +53,8 @@ func FuzzAssembly(f *testing.F) {
 			}
 			part, logs := a.take(final)
 			got += part
-			for _, o := range logs.TextOffset {
+			for _, p := range logs {
+				o := p.offset
 				if o < offset || o > utf8.RuneCountInString(got) {
 					t.Fatalf("offset %d after %d in %q", o, offset, got)
 				}
@@ -64,7 +65,7 @@ func FuzzAssembly(f *testing.F) {
 			}
 		}
 		for _, id := range fake.tok.Encode(text, false) {
-			a.push(&backendpb.Token{Id: id})
+			a.push(&backendpb.Token{Id: id}, false)
 			step(decoder.Push(id), false)
 		}
 		a.finish()

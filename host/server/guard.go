@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 // recorder remembers what was answered, for the log and the metrics.
 type recorder struct {
 	http.ResponseWriter
-	status int // 0: nothing written
+	status  int // 0: nothing written
+	timeout time.Duration
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -26,12 +28,12 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write gives the client writeTimeout to take this part: the answer as a whole may take as long as its tokens do.
+// Write gives the client some time to take this part: the answer as a whole may take as long as its tokens do.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Now().Add(r.timeout))
 	return r.ResponseWriter.Write(p)
 }
 
@@ -41,10 +43,10 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // serve is every request's way in and out: guards, route, error, log, metrics. A panic costs one request, not the process.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	rec := &recorder{ResponseWriter: w}
-	path := r.URL.Path
-	if _, ok := s.routes[path]; !ok {
-		path = "other"
+	rec := &recorder{ResponseWriter: w, timeout: s.writeTimeout}
+	path := "other" // as metrics and logs name it: one of few
+	if found, _ := s.match(r.Method, r.URL.EscapedPath()); found != nil {
+		path = found.path
 	}
 	defer func() {
 		cause := recover()
@@ -81,29 +83,90 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
 	if err := s.origins.Check(r); err != nil {
 		return refuse(http.StatusForbidden, "", "%v", err)
 	}
-	route, ok := s.routes[r.URL.Path]
-	if !ok {
+	if s.ui != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+		return s.serveUI(w, r)
+	}
+	route, values := s.match(r.Method, r.URL.EscapedPath())
+	if route == nil {
 		return &apiError{status: http.StatusNotFound, code: fault.IONotFound, message: "no such path: " + escape(r.URL.Path)}
 	}
-	if r.Method != route.method && !(r.Method == http.MethodHead && route.method == http.MethodGet) {
-		w.Header().Set("Allow", route.method)
-		return refuse(http.StatusMethodNotAllowed, "", "method %s is not allowed here: use %s", escape(r.Method), route.method)
+	for name, value := range values {
+		r.SetPathValue(name, value)
 	}
+	who := Principal{Name: "nobody"}
+	if !route.open {
+		var err error
+		if who, err = s.authenticate(r); err != nil {
+			return err
+		}
+	}
+	if allowed := s.methods(route.path); !slices.Contains(allowed, r.Method) && !(r.Method == http.MethodHead && slices.Contains(allowed, http.MethodGet)) {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return refuse(http.StatusMethodNotAllowed, "", "method %s is not allowed here: use %s", escape(r.Method), strings.Join(allowed, " or "))
+	}
+	if !route.open {
+		if err := authorize(who, route); err != nil {
+			return err
+		}
+	}
+	leave, err := s.enter(who, route)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if route.method == http.MethodPost {
 		if err := jsonOnly(r.Header); err != nil {
 			return err
 		}
+		body, err := s.limitBody(w, r)
+		if err != nil {
+			return err
+		}
+		defer body.release()
+		r.Body = body
 	}
-	if route.slots != nil {
-		select {
-		case route.slots <- struct{}{}:
-			defer func() { <-route.slots }()
-		default:
-			return &apiError{status: http.StatusTooManyRequests, code: fault.ServerDown, retry: true,
-				message: fmt.Sprintf("%d requests of this kind are in flight already", cap(route.slots))}
+	return route.handle(w, r.WithContext(WithPrincipal(r.Context(), who)))
+}
+
+// serveUI hands a request to the dashboard. It comes without a header that a script would have to set, so who is nobody may pass: what is shown
+// to him is for the dashboard to decide.
+func (s *Server) serveUI(w http.ResponseWriter, r *http.Request) error {
+	who := Principal{}
+	if s.keys == nil || r.Header.Get("Authorization") != "" {
+		var err error
+		if who, err = s.authenticate(r); err != nil {
+			return err
 		}
 	}
-	return route.handle(w, r)
+	leave, err := s.enter(who, &route{slots: s.reads})
+	if err != nil {
+		return err
+	}
+	defer leave()
+	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+	s.ui.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), who)))
+	return nil
+}
+
+// enter counts a request against the bounds of its kind and of its key; leave is called when it ends.
+func (s *Server) enter(who Principal, rt *route) (leave func(), err error) {
+	leaveKey := func() {}
+	if who.key != nil {
+		ok := false
+		if leaveKey, ok = who.key.enter(); !ok {
+			return nil, tooMany("%d requests of this API key are in flight already", who.key.requests)
+		}
+	}
+	if rt.slots == nil {
+		return leaveKey, nil
+	}
+	select {
+	case rt.slots <- struct{}{}:
+		return func() { <-rt.slots; leaveKey() }, nil
+	default:
+		leaveKey()
+		return nil, tooMany("%d requests of this kind are in flight already", cap(rt.slots))
+	}
 }
 
 // jsonOnly refuses bodies that are not plain JSON. A web page can send other types to a local server without asking it first.

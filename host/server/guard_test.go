@@ -85,11 +85,14 @@ func TestBusy(t *testing.T) {
 	for range 2 {
 		go func() { done <- do(t, s, "/v1/completions", `{"model":"tiny","prompt":"x"}`).Code }()
 	}
-	for len(s.slots) < 2 {
+	for held := 0; held < 2; {
+		s.queue.mu.Lock()
+		held = s.queue.held
+		s.queue.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
 	w := do(t, s, "/v1/completions", `{"model":"tiny","prompt":"x"}`)
-	wantError(t, w, 429, fault.ServerDown, "", "2 requests")
+	wantError(t, w, 429, fault.ServerDown, "", "2 texts")
 	if w.Header().Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}

@@ -9,6 +9,9 @@ import (
 
 // ready answers GET /health and /readyz: whether a completion sent now would be answered.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
+	if s.queue.draining() {
+		return &apiError{status: http.StatusServiceUnavailable, code: fault.ServerDown, retry: true, quiet: true, message: "the server is being stopped"}
+	}
 	if state := s.engine.Status(); !state.Ready {
 		return &apiError{status: http.StatusServiceUnavailable, code: fault.BackendDown, retry: true, quiet: true,
 			message: fmt.Sprintf("the backend is not ready: %s", state.State)}
@@ -25,17 +28,14 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
 
 // showVersion answers GET /api/v1/version.
 func (s *Server) showVersion(w http.ResponseWriter, _ *http.Request) error {
-	writeJSON(w, http.StatusOK, struct {
-		Version string `json:"version"`
-		Base    string `json:"base"`
-	}{s.version, s.base})
+	writeJSON(w, http.StatusOK, versionView{s.version, s.base})
 	return nil
 }
 
-// chat answers POST /v1/chat/completions.
-func (s *Server) chat(http.ResponseWriter, *http.Request) error {
-	return &apiError{status: http.StatusNotImplemented, code: fault.UsageFlag, quiet: true,
-		message: "chat templates are not supported: write the prompt yourself and send it to /v1/completions"}
+// status answers GET /api/v1/status.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, s.backend())
+	return nil
 }
 
 func writeText(w http.ResponseWriter, text string) {

@@ -47,6 +47,18 @@ func (a alternatives) MarshalJSONTo(enc *jsontext.Encoder) error {
 // number is a log-probability that JSON can write; adding 0 turns -0 into 0.
 func number(logprob float64) float64 { return max(logprob, lowestLogprob) + 0 }
 
+// legacy writes tokens as /v1/completions does, nil where no log-probabilities were asked for.
+func (a *assembly) legacy(tokens []placed) *logprobs {
+	if !a.logprobs {
+		return nil
+	}
+	out := &logprobs{}
+	for _, p := range tokens {
+		out.add(a.tok, p)
+	}
+	return out
+}
+
 // add appends a token: its alternatives, and itself where it is none of them.
 func (l *logprobs) add(tok *tokenizer.Tokenizer, p placed) {
 	own := name(tok, p.token.GetId())

@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tenon-ml/tenon/host/report"
 )
 
 // metrics is the registry behind GET /metrics. Paths, statuses and verdicts are labels because there are few of them; aliases are not.
@@ -18,6 +21,9 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	tokens   *prometheus.CounterVec
 	loads    *prometheus.CounterVec
+	findings *prometheus.CounterVec
+	steps    *prometheus.HistogramVec
+	first    prometheus.Histogram
 }
 
 func newMetrics(engine Engine, traffic *traffic) *metrics {
@@ -31,8 +37,16 @@ func newMetrics(engine Engine, traffic *traffic) *metrics {
 			Help: "Tokens of prompts, and tokens generated."}, []string{"kind"}),
 		loads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_adapter_loads_total",
 			Help: "Adapters asked to be loaded, by the gate's verdict; error where there is none."}, []string{"verdict"}),
+		findings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_adapter_findings_total",
+			Help: "Findings that closed the gate or warned, by Tenon's own codes."}, []string{"code", "severity"}),
+		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenon_step_duration_seconds",
+			Help:    "Steps of the flow: open, check, stage, verify, keep, commit, swap, and rollback and restore as a whole.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12)}, []string{"step", "outcome"}),
+		first: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tenon_time_to_first_token_seconds",
+			Help: "Time from a completion's header to its first token.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.loads, &live{engine: engine, traffic: traffic})
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.loads, m.findings, m.steps, m.first, &live{engine: engine, traffic: traffic},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
 }
@@ -45,6 +59,29 @@ func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
 func (m *metrics) request(path string, status int, took time.Duration) {
 	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()
 	m.duration.WithLabelValues(path).Observe(took.Seconds())
+}
+
+// maxFindings bounds what one report adds to the metrics.
+const maxFindings = 64
+
+// verdict counts a report. A stranger's module chooses its codes freely, so they are no labels.
+func (m *metrics) verdict(r *report.Report) {
+	m.loads.WithLabelValues(string(r.Verdict)).Inc()
+	for i, f := range report.Own(r).Findings {
+		if f.Severity == report.Info || i == maxFindings {
+			continue
+		}
+		m.findings.WithLabelValues(f.Code, string(f.Severity)).Inc()
+	}
+}
+
+// ObserveStep counts a step of the flow. It is for telemetry.Options.OnStep.
+func (s *Server) ObserveStep(step string, took time.Duration, failed bool) {
+	outcome := "ok"
+	if failed {
+		outcome = "failed"
+	}
+	s.metrics.steps.WithLabelValues(step, outcome).Observe(took.Seconds())
 }
 
 // live collects what is known only at the moment of a scrape.
@@ -61,6 +98,11 @@ var (
 	runningDesc  = prometheus.NewDesc("tenon_backend_requests_running", "Requests the backend works on.", nil, nil)
 	waitingDesc  = prometheus.NewDesc("tenon_backend_requests_waiting", "Requests queued in the backend.", nil, nil)
 	adaptersDesc = prometheus.NewDesc("tenon_adapters", "Adapters that are live.", nil, nil)
+	memoryDesc   = prometheus.NewDesc("tenon_generation_bytes", "Memory of generations, beyond the base.", nil, nil)
+	limitDesc    = prometheus.NewDesc("tenon_generation_bytes_limit", "Memory that generations may use; 0 where there is no limit.", nil, nil)
+	cacheDesc    = prometheus.NewDesc("tenon_cache_bytes", "Keys and values of texts, in the backend.", nil, nil)
+	residentDesc = prometheus.NewDesc("tenon_generations", "Generations in the backend's memory, beyond the base.", []string{"state", "mode"}, nil)
+	boundDesc    = prometheus.NewDesc("tenon_generation_requests", "Requests that are bound to a generation other than the base.", []string{"state"}, nil)
 	// loraDesc is vLLM's gauge, which the Kubernetes inference gateway reads: its labels are the message, its value is the time.
 	loraDesc = prometheus.NewDesc("vllm:lora_requests_info", "Running stats on lora requests.",
 		[]string{"max_lora", "running_lora_adapters", "waiting_lora_adapters"}, nil)
@@ -68,7 +110,8 @@ var (
 
 // Describe implements prometheus.Collector.
 func (l *live) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{upDesc, restartsDesc, runningDesc, waitingDesc, adaptersDesc, loraDesc} {
+	for _, d := range []*prometheus.Desc{upDesc, restartsDesc, runningDesc, waitingDesc, adaptersDesc, memoryDesc,
+		limitDesc, cacheDesc, residentDesc, boundDesc, loraDesc} {
 		descs <- d
 	}
 }
@@ -88,6 +131,24 @@ func (l *live) Collect(out chan<- prometheus.Metric) {
 	gauge(runningDesc, float64(state.Running))
 	gauge(waitingDesc, float64(state.Waiting))
 	gauge(adaptersDesc, float64(len(l.engine.Models())-1))
+	gauge(memoryDesc, float64(state.MemoryUsed))
+	gauge(limitDesc, float64(state.MemoryLimit))
+	gauge(cacheDesc, float64(state.CacheBytes))
+	type kind struct {
+		state State
+		mode  Mode
+	}
+	count, bound := map[kind]int{}, map[State]int{}
+	for _, g := range l.engine.Generations() {
+		count[kind{g.State, g.Mode}]++
+		bound[g.State] += g.Requests
+	}
+	for k, n := range count {
+		gauge(residentDesc, float64(n), string(k.state), string(k.mode))
+	}
+	for k, n := range bound {
+		gauge(boundDesc, float64(n), string(k))
+	}
 	runningAliases, waitingAliases := l.traffic.aliases()
 	gauge(loraDesc, float64(time.Now().UnixMilli())/1000, strconv.Itoa(l.engine.Limits().MaxAdapters),
 		strings.Join(runningAliases, ","), strings.Join(waitingAliases, ","))

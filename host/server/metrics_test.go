@@ -76,7 +76,7 @@ func TestRunningAdapters(t *testing.T) {
 	do(t, s, "/v1/load_lora_adapter", `{"lora_name":"b","lora_path":"/a"}`)
 	done := make(chan int)
 	go func() { done <- do(t, s, "/v1/completions", `{"model":"b","prompt":"hello"}`).Code }()
-	_, leave := s.traffic.enter("a")
+	_, leave := s.traffic.enter("a", 1)
 	for {
 		if running, _ := s.traffic.of("b"); running == 1 {
 			break

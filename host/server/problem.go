@@ -13,13 +13,15 @@ import (
 
 // apiError is an answer that says no.
 type apiError struct {
-	status  int
-	message string
-	param   string     // of the request, "" where none is at fault
-	code    fault.Code // "" only for what nobody foresaw
-	retry   bool       // the same request may succeed soon
-	quiet   bool       // not worth a line in the log
-	report  *report.Report
+	status    int
+	message   string
+	param     string     // of the request, "" where none is at fault
+	code      fault.Code // "" only for what nobody foresaw
+	retry     bool       // the same request may succeed soon
+	after     int        // seconds until it may, where that is known
+	quiet     bool       // not worth a line in the log
+	challenge string     // WWW-Authenticate of a 401
+	report    *report.Report
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -44,7 +46,7 @@ type problemError struct {
 
 // body is the error as clients read it.
 func (e *apiError) body() problem {
-	return problem{Error: problemError{Message: e.message, Type: typeOf(e.status), Param: optional(e.param), Code: optional(string(e.code))},
+	return problem{Error: problemError{Message: hideSecrets(e.message), Type: typeOf(e.status), Param: optional(e.param), Code: optional(string(e.code))},
 		Report: e.report}
 }
 
@@ -59,6 +61,10 @@ func optional(s string) *string {
 // typeOf names the kind of an error.
 func typeOf(status int) string {
 	switch status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusConflict:
+		return "conflict_error"
 	case http.StatusNotFound:
 		return "not_found_error"
 	case http.StatusUnprocessableEntity:
@@ -97,6 +103,8 @@ func toAPI(err error) *apiError {
 		e.status, e.retry = http.StatusServiceUnavailable, true
 	case fault.IONotFound:
 		e.status = http.StatusNotFound
+	case fault.Conflict:
+		e.status = http.StatusConflict
 	case fault.ADName:
 		e.status = http.StatusBadRequest
 	case fault.IOFileType: // of the path the client gave
@@ -126,15 +134,18 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		s.log.Error("request failed", "status", e.status, "code", string(e.code), "cause", escape(e.message))
 	}
 	if e.retry {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", strconv.Itoa(max(e.after, 1)))
+	}
+	if e.challenge != "" {
+		w.Header().Set("WWW-Authenticate", e.challenge)
 	}
 	writeJSON(w, e.status, e.body())
 }
 
-// escape makes foreign text safe for a log and for an error's message: ASCII, quoted, of bounded length.
+// escape makes foreign text safe for a log and for an error's message: ASCII, quoted, of bounded length, without the secret of an API key.
 func escape(s string) string {
 	const limit = 512
-	cut := ""
+	s, cut := hideSecrets(s), ""
 	if len(s) > limit {
 		s, cut = s[:limit], "…"
 	}

@@ -10,7 +10,11 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/tenon-ml/tenon/host/chat"
 )
 
 // Limits of what one client can hold.
@@ -21,42 +25,62 @@ const (
 	bodyTimeout    = 30 * time.Second // to send the body
 	writeTimeout   = 30 * time.Second // to take one chunk of the answer
 	idleTimeout    = 2 * time.Minute
-	maxLoads       = 16 // loads, unloads and rollbacks at once
+	heartbeat      = 15 * time.Second // between comments on a feed where nothing happens
+	maxLoads       = 16               // loads, unloads and rollbacks at once
+	maxReads       = 256              // requests at once that change nothing and generate nothing
+	maxFeeds       = 64               // listeners to events at once
+	maxBodies      = 64 << 20         // bytes of bodies at once that are being read or parsed
 )
 
 // Options of New. Log, BaseName and Addr are required.
 type Options struct {
-	Log         *slog.Logger
-	BaseName    string // the base's model name; no alias may take it
-	Addr        string // "host:port" that is listened on: it decides which Host headers are answered
-	Version     string
-	MaxRequests int // completions at once, queued ones included; 0 means 256
+	Log            *slog.Logger
+	BaseName       string // the base's model name; no alias may take it
+	Addr           string // "host:port" that is listened on: it decides which Host headers are answered
+	Version        string
+	MaxRequests    int            // texts at once, queued ones included; 0 means 256
+	MaxPerModel    int            // of them of one model; 0 means all
+	RequestTimeout time.Duration  // of one completion; 0 means none
+	ChatTemplate   *chat.Template // nil: chats are refused
+	Keys           *Keys          // nil: whoever reaches the server may do everything
+	MetricsOpen    bool           // GET /metrics needs no key
+	Certificate    *Certificate   // nil: no TLS
+	// UI answers GET and POST below /ui/. It has the principal of a request in its context: nobody, where there was no key.
+	UI http.Handler
 }
 
 // Server answers HTTP for one Engine.
 type Server struct {
-	engine   Engine
-	log      *slog.Logger
-	base     string
-	version  string
-	host     string // of Addr
-	loopback bool   // Addr is a loopback address: only local names may be in a Host header
-	origins  *http.CrossOriginProtection
-	routes   map[string]route
-	metrics  *metrics
-	traffic  *traffic
-	slots    chan struct{} // completions
-	loads    chan struct{}
-	http     *http.Server
+	engine         Engine
+	log            *slog.Logger
+	base           string
+	version        string
+	host           string // of Addr
+	loopback       bool   // Addr is a loopback address: only local names may be in a Host header
+	origins        *http.CrossOriginProtection
+	routes         []*route
+	keys           *Keys
+	metricsOpen    bool
+	certificate    *Certificate
+	ui             http.Handler
+	metrics        *metrics
+	traffic        *traffic
+	queue          *queue // completions
+	template       *chat.Template
+	requestTimeout time.Duration
+	loads          chan struct{}
+	reads          chan struct{}
+	feeds          chan struct{}
+	bodies         atomic.Int64  // bytes, at most maxBodies
+	document       []byte        // of GET /api/v1/openapi.json
+	closing        chan struct{} // closed by Shutdown: feeds end
+	http           *http.Server
 
-	bodyTimeout time.Duration
+	bodyTimeout, writeTimeout, heartbeat time.Duration
 }
 
 // New returns a Server that does not listen yet.
 func New(engine Engine, opts Options) *Server {
-	if opts.MaxRequests == 0 {
-		opts.MaxRequests = 256
-	}
 	host, _, err := net.SplitHostPort(opts.Addr)
 	if err != nil {
 		host = opts.Addr
@@ -65,15 +89,21 @@ func New(engine Engine, opts Options) *Server {
 	s := &Server{
 		engine: engine, log: opts.Log, base: opts.BaseName, version: opts.Version,
 		host: host, loopback: err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost"),
-		origins: http.NewCrossOriginProtection(),
-		traffic: newTraffic(),
-		slots:   make(chan struct{}, opts.MaxRequests),
+		origins:  http.NewCrossOriginProtection(),
+		traffic:  newTraffic(),
+		template: opts.ChatTemplate, requestTimeout: opts.RequestTimeout,
 		loads:   make(chan struct{}, maxLoads),
+		reads:   make(chan struct{}, maxReads),
+		feeds:   make(chan struct{}, maxFeeds),
+		closing: make(chan struct{}),
+		keys:    opts.Keys, metricsOpen: opts.MetricsOpen, certificate: opts.Certificate, ui: opts.UI,
 
-		bodyTimeout: bodyTimeout,
+		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
+	s.queue = newQueue(opts.MaxRequests, opts.MaxPerModel, s.traffic)
 	s.metrics = newMetrics(engine, s.traffic)
 	s.routes = s.table()
+	s.document = s.openAPI()
 	s.http = &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: headerTimeout,
@@ -81,38 +111,9 @@ func New(engine Engine, opts Options) *Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(opts.Log.Handler(), slog.LevelWarn),
 	}
+	var once sync.Once
+	s.http.RegisterOnShutdown(func() { once.Do(func() { close(s.closing) }) })
 	return s
-}
-
-// route is one path. Its handler returns an error only before it has written anything.
-type route struct {
-	method string
-	handle func(http.ResponseWriter, *http.Request) error
-	slots  chan struct{} // nil: not limited
-}
-
-func (s *Server) table() map[string]route {
-	get := func(h func(http.ResponseWriter, *http.Request) error) route {
-		return route{method: http.MethodGet, handle: h}
-	}
-	post := func(slots chan struct{}, h func(http.ResponseWriter, *http.Request) error) route {
-		return route{method: http.MethodPost, handle: h, slots: slots}
-	}
-	return map[string]route{
-		"/v1/load_lora_adapter":   post(s.loads, s.load),
-		"/v1/unload_lora_adapter": post(s.loads, s.unload),
-		"/v1/models":              get(s.models),
-		"/v1/completions":         post(s.slots, s.completions),
-		"/v1/chat/completions":    post(nil, s.chat),
-		"/health":                 get(s.ready),
-		"/readyz":                 get(s.ready),
-		"/livez":                  get(s.live),
-		"/metrics":                get(s.metrics.serve),
-		"/api/v1/adapters":        get(s.adapters),
-		"/api/v1/rollback":        post(s.loads, s.rollback),
-		"/api/v1/report":          get(s.report),
-		"/api/v1/version":         get(s.showVersion),
-	}
 }
 
 // Handler returns the whole front, for a server of one's own.
@@ -120,15 +121,21 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // Serve accepts connections on ln until Shutdown, and then returns nil.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.http.Serve
+	if s.certificate != nil {
+		s.http.TLSConfig = s.certificate.Config()
+		serve = func(ln net.Listener) error { return s.http.ServeTLS(ln, "", "") }
+	}
+	if err := serve(ln); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
 }
 
-// Shutdown stops accepting and waits for the requests in flight. Those that are not done when ctx ends are cut off, and its error returned.
+// Shutdown turns new completions away and waits for those in flight; then it stops accepting and waits for the other requests. Those that are
+// not done when ctx ends are cut off, and its error returned.
 func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
+	err := errors.Join(s.queue.drain(ctx), s.http.Shutdown(ctx))
 	if err != nil {
 		s.http.Close()
 	}

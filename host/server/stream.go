@@ -1,58 +1,76 @@
 package server
 
 import (
+	"context"
 	"net/http"
+	"sync"
 
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
-// stream answers with server-sent events: a chunk whenever there is new text, a last one with the finish reason, then the usage if it was
-// asked for, then [DONE]. When the backend fails, the last event is an error and [DONE] does not come.
-func (s *Server) stream(w http.ResponseWriter, c *completion, r *run, object completionObject) {
+// events writes server-sent events, one at a time.
+type events struct {
+	mu sync.Mutex
+	w  http.ResponseWriter
+}
+
+func (e *events) data(data []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	line := append(append([]byte("data: "), data...), '\n', '\n')
+	if _, err := e.w.Write(line); err != nil {
+		return clientGone{err}
+	}
+	if err := http.NewResponseController(e.w).Flush(); err != nil {
+		return clientGone{err}
+	}
+	return nil
+}
+
+// json sends a value; nil is nothing.
+func (e *events) json(value any) error {
+	if value == nil {
+		return nil
+	}
+	data, err := marshal(value)
+	if err != nil {
+		return err
+	}
+	return e.data(data)
+}
+
+// stream answers with server-sent events: a chunk whenever there is new text, a last one of each text with the finish reason, then the usage if
+// it was asked for, then [DONE]. When the backend fails, the last event is an error and [DONE] does not come.
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, c *completion, runs []*run, texts shape, stop context.CancelFunc) {
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream; charset=utf-8")
 	header.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	_ = http.NewResponseController(w).Flush() // the client learns its generation before the first token
-	send := func(data []byte) error {
-		line := append(append([]byte("data: "), data...), '\n', '\n')
-		if _, err := w.Write(line); err != nil {
-			return clientGone{err}
+	out := &events{w: w}
+	var err error
+	for _, r := range runs {
+		if err == nil {
+			err = out.json(texts.begin(r))
 		}
-		if err := http.NewResponseController(w).Flush(); err != nil {
-			return clientGone{err}
-		}
-		return nil
 	}
-	sendJSON := func(value any) error {
-		data, err := marshal(value)
-		if err != nil {
-			return err
-		}
-		return send(data)
-	}
-	chunk := func(last bool) error {
-		text, logs := r.text.take(last)
-		if !last && text == "" && (logs == nil || len(logs.Tokens) == 0) {
-			return nil
-		}
-		next := choice{Text: text, Logprobs: logs}
-		if last {
-			next.FinishReason = &r.reason
-		}
-		object.Choices = []choice{next}
-		return sendJSON(object)
-	}
-	err := r.to(func() error { return chunk(false) })
 	if err == nil {
-		err = chunk(true)
+		err = each(len(runs), func(i int) error {
+			err := runs[i].to(func() error { return out.json(texts.chunk(runs[i], false)) })
+			if err == nil {
+				err = out.json(texts.chunk(runs[i], true))
+			}
+			if err != nil {
+				stop()
+			}
+			return err
+		})
 	}
 	if err == nil && c.usage {
-		object.Choices, object.Usage = []choice{}, r.usage(c)
-		err = sendJSON(object)
+		err = out.json(texts.total(runs))
 	}
 	if err == nil {
-		err = send([]byte("[DONE]"))
+		err = out.data([]byte("[DONE]"))
 	}
 	if err == nil {
 		return
@@ -60,12 +78,14 @@ func (s *Server) stream(w http.ResponseWriter, c *completion, r *run, object com
 	if _, gone := err.(clientGone); gone {
 		return
 	}
-	e := toAPI(err)
+	e := toAPI(late(ctx, err))
 	if e.code == "" {
 		e.code = fault.BackendDown
 	}
-	s.log.Error("stream failed", "model", c.model.ID, "generation", r.generation, "cause", escape(e.message))
-	_ = sendJSON(e.body()) // nothing is left to tell a client that is gone
+	if !e.quiet {
+		s.log.Error("stream failed", "model", c.model.ID, "generation", runs[0].generation, "cause", escape(e.message))
+	}
+	_ = out.json(e.body()) // nothing is left to tell a client that is gone
 }
 
 // clientGone is a failure to write: nobody is there to be told about it.

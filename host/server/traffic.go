@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// traffic counts the completions in flight by alias; "" is the base.
+// traffic counts the texts in flight by alias; "" is the base.
 type traffic struct {
 	mu    sync.Mutex
 	count map[string]*inFlight
@@ -16,8 +16,8 @@ type inFlight struct{ running, waiting int }
 
 func newTraffic() *traffic { return &traffic{count: map[string]*inFlight{}} }
 
-// enter counts a request that the backend has not admitted yet. The caller calls admitted at most once, and leave once.
-func (t *traffic) enter(alias string) (admitted, leave func()) {
+// enter counts texts that the backend has not admitted yet. The caller calls admitted at most once, and leave once.
+func (t *traffic) enter(alias string, texts int) (admitted, leave func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.count[alias]
@@ -25,24 +25,35 @@ func (t *traffic) enter(alias string) (admitted, leave func()) {
 		n = &inFlight{}
 		t.count[alias] = n
 	}
-	n.waiting++
+	n.waiting += texts
 	state := &n.waiting
 	admitted = func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		n.waiting--
-		n.running++
+		n.waiting -= texts
+		n.running += texts
 		state = &n.running
 	}
 	leave = func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		*state--
+		*state -= texts
 		if *n == (inFlight{}) {
 			delete(t.count, alias)
 		}
 	}
 	return admitted, leave
+}
+
+// running is how many texts the backend has admitted.
+func (t *traffic) running() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, one := range t.count {
+		n += one.running
+	}
+	return n
 }
 
 // of returns the counts of one alias.

@@ -44,6 +44,73 @@ type byteLevel struct {
 	UseRegex       *bool  `json:"use_regex"`
 }
 
+// metaspace is the pre-tokenizer or decoder of that type.
+type metaspace struct {
+	Type           string  `json:"type"`
+	Replacement    string  `json:"replacement"`
+	AddPrefixSpace *bool   `json:"add_prefix_space"` // of the first years
+	PrependScheme  *string `json:"prepend_scheme"`
+	Split          *bool   `json:"split"`
+	StrRep         *string `json:"str_rep"` // of the first years, without effect
+}
+
+// sequence is a normalizer, pre-tokenizer, decoder or post-processor that is several.
+type sequence struct {
+	Type          string           `json:"type"`
+	Normalizers   []jsontext.Value `json:"normalizers"`
+	PreTokenizers []jsontext.Value `json:"pretokenizers"`
+	Decoders      []jsontext.Value `json:"decoders"`
+	Processors    []jsontext.Value `json:"processors"`
+}
+
+// splitter is the pre-tokenizer Split.
+type splitter struct {
+	Type     string  `json:"type"`
+	Pattern  pattern `json:"pattern"`
+	Behavior string  `json:"behavior"`
+	Invert   *bool   `json:"invert"`
+}
+
+// pattern is a text or a regular expression.
+type pattern struct {
+	String *string `json:"String"`
+	Regex  *string `json:"Regex"`
+}
+
+// replacer is the normalizer or decoder Replace.
+type replacer struct {
+	Type    string  `json:"type"`
+	Pattern pattern `json:"pattern"`
+	Content *string `json:"content"`
+}
+
+// digits is the pre-tokenizer Digits.
+type digits struct {
+	Type             string `json:"type"`
+	IndividualDigits *bool  `json:"individual_digits"`
+}
+
+// prepender is the normalizer Prepend.
+type prepender struct {
+	Type    string  `json:"type"`
+	Prepend *string `json:"prepend"`
+}
+
+// stripper is the normalizer or the decoder Strip, which have nothing in common but the name.
+type stripper struct {
+	Type       string  `json:"type"`
+	StripLeft  *bool   `json:"strip_left"`
+	StripRight *bool   `json:"strip_right"`
+	Content    *string `json:"content"`
+	Start      *int    `json:"start"`
+	Stop       *int    `json:"stop"`
+}
+
+// bare is a part that has nothing but its type.
+type bare struct {
+	Type string `json:"type"`
+}
+
 // template is the post-processor TemplateProcessing. Pairs of texts are never encoded.
 type template struct {
 	Type          string                     `json:"type"`
@@ -72,7 +139,7 @@ type templateSpecial struct {
 type model struct {
 	Type                    string   `json:"type"`
 	Dropout                 *float64 `json:"dropout"`
-	UnkToken                *string  `json:"unk_token"` // never used: every byte has a token
+	UnkToken                *string  `json:"unk_token"`
 	ContinuingSubwordPrefix *string  `json:"continuing_subword_prefix"`
 	EndOfWordSuffix         *string  `json:"end_of_word_suffix"`
 	FuseUnk                 bool     `json:"fuse_unk"`
@@ -124,7 +191,7 @@ func (v *vocab) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 // merges holds the rules in the order of their rank.
 type merges [][2]string
 
-// UnmarshalJSONFrom reads an array of "left right" or ["left", "right"].
+// UnmarshalJSONFrom reads an array of "left right", as older files have it, or one of ["left", "right"].
 func (m *merges) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if kind := dec.PeekKind(); kind != '[' {
 		return fmt.Errorf("want an array of rules, got %s", kind)
@@ -132,22 +199,15 @@ func (m *merges) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
+	older := dec.PeekKind() == '"'
 	for dec.PeekKind() != ']' {
 		if len(*m) == MaxTokens {
 			return fmt.Errorf("more than %d rules", MaxTokens)
 		}
-		var rule [2]string
-		if dec.PeekKind() == '"' {
-			text, err := dec.ReadToken()
-			if err != nil {
-				return err
-			}
-			left, right, ok := strings.Cut(text.String(), " ")
-			if !ok || strings.Contains(right, " ") {
-				return errors.New(`want two tokens with one space between them`)
-			}
-			rule = [2]string{left, right}
-		} else {
+		if older != (dec.PeekKind() == '"') {
+			return errors.New("rules of two kinds in one list")
+		}
+		if !older {
 			var parts []string
 			if err := json.UnmarshalDecode(dec, &parts); err != nil {
 				return err
@@ -155,9 +215,22 @@ func (m *merges) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			if len(parts) != 2 {
 				return fmt.Errorf("want two tokens, got %d", len(parts))
 			}
-			rule = [2]string(parts)
+			*m = append(*m, [2]string(parts))
+			continue
 		}
-		*m = append(*m, rule)
+		token, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		text := token.String()
+		if strings.HasPrefix(text, "#version") {
+			continue // the first line of a merges.txt, which has no rank
+		}
+		left, right, ok := strings.Cut(text, " ")
+		if !ok || strings.Contains(right, " ") {
+			return errors.New(`want two tokens with one space between them`)
+		}
+		*m = append(*m, [2]string{left, right})
 	}
 	_, err := dec.ReadToken()
 	return err

@@ -1,16 +1,22 @@
 package tokenizer
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// postProcessor reads what is put around a text: nothing, or the ids of TemplateProcessing's template for a single text.
-func (p *parser) postProcessor(value jsontext.Value) {
-	const pointer = "/post_processor"
+// postProcessor reads what is put around a text: nothing, or the ids of TemplateProcessing's template for a single text. In a sequence each
+// is put around what those before it made.
+func (p *parser) postProcessor(pointer string, value jsontext.Value, depth int) {
 	switch kind := kindOf(value); kind {
 	case "null":
+		if depth > 0 {
+			p.refuse(pointer, "null in a sequence")
+		}
+	case "Sequence":
+		p.sequence(pointer, "processors", value, depth, p.postProcessor)
 	case "ByteLevel": // trims offsets, which are not asked for
 		p.read(pointer, value, &byteLevel{})
 	case "TemplateProcessing":
@@ -19,12 +25,13 @@ func (p *parser) postProcessor(value jsontext.Value) {
 			p.template(pointer, t)
 		}
 	default:
-		p.refuse(pointer, "post-processor %q is not supported: only TemplateProcessing and ByteLevel are", kind)
+		p.refuse(pointer, "post-processor %q is not supported: only Sequence, TemplateProcessing and ByteLevel are", kind)
 	}
 }
 
 func (p *parser) template(pointer string, t template) {
 	texts := 0
+	var before, after []int32
 	for i, piece := range t.Single {
 		place := pointer + "/single/" + strconv.Itoa(i)
 		switch {
@@ -46,13 +53,19 @@ func (p *parser) template(pointer string, t template) {
 				}
 			}
 			if texts == 0 {
-				p.t.before = append(p.t.before, special.IDs...)
+				before = append(before, special.IDs...)
 			} else {
-				p.t.after = append(p.t.after, special.IDs...)
+				after = append(after, special.IDs...)
 			}
+		}
+		if len(p.t.before)+len(p.t.after)+len(before)+len(after) > maxTemplate {
+			p.refuse(pointer+"/single", "more than %d tokens", maxTemplate)
+			return
 		}
 	}
 	if texts != 1 {
 		p.refuse(pointer+"/single", "the text is in the template %d times", texts)
 	}
+	p.t.before = slices.Concat(before, p.t.before)
+	p.t.after = slices.Concat(p.t.after, after)
 }

@@ -1,4 +1,5 @@
-// Package tokenizer turns text into token ids and back with the byte-level BPE of a Hugging Face tokenizer.json. It gives the ids that the
+// Package tokenizer turns text into token ids and back with the BPE of a Hugging Face tokenizer.json: byte-level as in GPT-2, Llama 3 and
+// Qwen, or of characters as in the files made from SentencePiece models, Llama 2's and Mistral's. It gives the ids and texts that the
 // tokenizers library gives; what it cannot give it refuses by name when the file is read, so a Tokenizer that opened never mis-tokenises.
 package tokenizer
 
@@ -13,27 +14,39 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
-// FileName is the file of a model's directory that Open reads. tokenizer_config.json does not change ids for this kind of tokenizer.
+// FileName is the file of a model's directory that Open reads. What a tokenizer_config.json beside it says is not read, as the tokenizers
+// library does not: it is for the program that uses the tokenizer.
 const FileName = "tokenizer.json"
 
-// Tokenizer is one immutable vocabulary with its merges. Its methods may be called from many goroutines at once.
+// Tokenizer is one immutable vocabulary with its rules. Its methods may be called from many goroutines at once.
 type Tokenizer struct {
-	tokens        []token          // by id; ids nobody uses have no content
-	first         [256]int32       // id of each single byte, -1 for the bytes UTF-8 never holds and the vocabulary leaves out
-	merges        map[uint64]merge // by pair(left, right)
-	whole         map[string]int32 // ignore_merges: words that are tokens already, by their bytes; else nil
-	literal       *trie            // added tokens cut from the text first
-	normalized    *trie            // added tokens cut from what is left of it
+	tokens        []token // by id; ids nobody uses have no content
+	literal       *trie   // added tokens cut from the text first
+	normalizers   []normalizer
+	normalized    *trie   // added tokens cut from what is left of it, normalized
+	stages        []stage // of pre-tokenization
+	model         bpe
+	decoders      []decoder        // one at least
 	special       map[string]int32 // added tokens by content
-	prefixSpace   bool
-	splitWords    bool
-	before, after []int32 // what the post-processor's template puts around a text
+	before, after []int32          // what the post-processor's template puts around a text
 }
 
 // token is one entry of the vocabulary.
 type token struct {
-	bytes   string // what it stands for; empty: no such id
+	written string // what the decoder gets; empty: no such id
+	text    string // what it stands for inside a text
 	special bool   // not part of a text for people
+}
+
+// spell works out what each token stands for.
+func (t *Tokenizer) spell() {
+	for i := range t.tokens {
+		text := t.tokens[i].written
+		for _, d := range t.decoders {
+			text = d.alone(text)
+		}
+		t.tokens[i].text = text
+	}
 }
 
 // Open reads the tokenizer.json of a model's directory.
@@ -66,12 +79,13 @@ func Open(dir string) (*Tokenizer, error) {
 // Size is one more than the highest id.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
-// Token returns the bytes a token stands for, which need not be whole UTF-8, and false for an id that has none.
+// Token returns the bytes a token stands for inside a text, which need not be whole UTF-8, and false for an id that has none. A word's
+// space is part of them, also where Decode takes it off the first word.
 func (t *Tokenizer) Token(id int32) (string, bool) {
-	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id].bytes == "" {
+	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id].written == "" {
 		return "", false
 	}
-	return t.tokens[id].bytes, true
+	return t.tokens[id].text, true
 }
 
 // Special returns the id of an added token such as "</s>" by its content.

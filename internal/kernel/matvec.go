@@ -10,24 +10,7 @@ import (
 // F64 weights are rounded to f32 first. dst has at least rows elements, x at least cols, w at least rows x cols. It does not allocate where cols
 // is a multiple of 16 and there are 8 rows or more.
 func MatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int, x []float32) {
-	k := &active.matvec
-	stored, stride := k.stored(dtype), cols*dtype.Size()
-	dst, w, x = dst[:rows], w[:rows*stride], x[:cols]
-	switch {
-	case cols == 0:
-		clear(dst)
-	case stored.dots == nil:
-		for i := range dst {
-			dst[i] = dotStored(w[i*stride:(i+1)*stride], dtype, x)
-		}
-	case cols%lanes != 0 || rows < k.rows:
-		MatMat(dst, w, dtype, rows, cols, x, 1)
-	default:
-		for i := 0; i < rows; i += k.rows {
-			i := min(i, rows-k.rows) // the last rows may be computed twice
-			stored.dots(&dst[i], &w[i*stride], stride, &x[0], cols/lanes)
-		}
-	}
+	ParallelMatVec(dst, w, dtype, rows, cols, x, 1)
 }
 
 // stored returns the kernels of a dtype; there are none for F64.
@@ -53,14 +36,46 @@ const minRowsBytes = 64 << 10
 // ParallelMatVec is MatVec with its rows dealt to at most workers goroutines. Each row is computed by one of them, so the result is that
 // of MatVec whatever workers is.
 func ParallelMatVec(dst []float32, w []byte, dtype tensor.DType, rows, cols int, x []float32, workers int) {
-	stride := cols * dtype.Size()
-	if workers = min(workers, rows*stride/minRowsBytes); workers <= 1 {
-		MatVec(dst, w, dtype, rows, cols, x)
-		return
+	k := &active.matvec
+	stored, stride := k.stored(dtype), cols*dtype.Size()
+	dst, w, x = dst[:rows], w[:rows*stride], x[:cols]
+	workers = max(1, min(workers, len(w)/minRowsBytes))
+	switch {
+	case cols == 0:
+		clear(dst)
+	case stored.dots == nil:
+		if workers == 1 {
+			dotRows(dst, w, dtype, x)
+		} else {
+			deal(rows, 1, workers, func(first, count int) { dotRows(dst[first:first+count], w[first*stride:], dtype, x) })
+		}
+	case cols%lanes != 0 || rows < k.rows:
+		ParallelMatMat(dst, w, dtype, rows, cols, x, 1, workers)
+	default:
+		// Rows that advance together are far apart: so they are as many streams through memory, each of them straight. Memory is fetched ahead of
+		// such streams, and much less well of rows beside each other, where all streams begin anew after every row.
+		apart := rows / k.rows
+		if workers == 1 {
+			k.sweep(dst, w, stored, stride, x, apart, 0, apart)
+		} else {
+			deal(apart, 1, workers, func(first, count int) { k.sweep(dst, w, stored, stride, x, apart, first, count) })
+		}
+		if rows%k.rows != 0 {
+			stored.dots(&dst[rows-k.rows], &w[(rows-k.rows)*stride], stride, &x[0], cols/lanes) // some are computed twice
+		}
 	}
-	deal(rows, max(tileRows, active.matvec.rows), workers, func(first, count int) {
-		MatVec(dst[first:], w[first*stride:(first+count)*stride], dtype, count, cols, x)
-	})
+}
+
+// sweep computes count rows from row first on, together with those that lie once, twice and so on as many rows apart behind them.
+func (k *matvecKernels) sweep(dst []float32, w []byte, stored *storedKernels, stride int, x []float32, apart, first, count int) {
+	s := matvecScratches.Get().(*matvecScratch)
+	for i := first; i < first+count; i++ {
+		stored.dots(&s.sums[0], &w[i*stride], apart*stride, &x[0], len(x)/lanes)
+		for row, sum := range s.sums[:k.rows] {
+			dst[i+row*apart] = sum
+		}
+	}
+	matvecScratches.Put(s)
 }
 
 // Dots computes the dot products of x with as many rows of len(x) numbers as dst has elements, in the order of lanes, as MatVec does. rows are

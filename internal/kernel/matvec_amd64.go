@@ -14,6 +14,21 @@ func dotsBF16AVX2(dst *float32, w *byte, stride int, x *float32, blocks int)
 //go:noescape
 func splitBF16AVX2(dst *float32, src *byte, part int, blocks int)
 
+// fewBF164x3AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 3 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x3AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewBF164x2AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x2AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewBF164x1AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x1AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
 // dotsF16AVX2 multiplies 4 rows of blocks of 16 stored weights, stride bytes apart, with x.
 //
 //go:noescape
@@ -24,6 +39,21 @@ func dotsF16AVX2(dst *float32, w *byte, stride int, x *float32, blocks int)
 //go:noescape
 func splitF16AVX2(dst *float32, src *byte, part int, blocks int)
 
+// fewF164x3AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 3 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x3AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF164x2AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x2AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF164x1AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x1AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
 // dotsF32AVX2 multiplies 4 rows of blocks of 16 stored weights, stride bytes apart, with x.
 //
 //go:noescape
@@ -33,6 +63,21 @@ func dotsF32AVX2(dst *float32, w *byte, stride int, x *float32, blocks int)
 //
 //go:noescape
 func splitF32AVX2(dst *float32, src *byte, part int, blocks int)
+
+// fewF324x3AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 3 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x3AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF324x2AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x2AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF324x1AVX2 multiplies the first 8 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x1AVX2(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
 
 // tile4x3AVX2 continues 8 lanes of 4 rows by 3 vectors, all of blocks of 8 f32 and one after the other.
 //
@@ -74,6 +119,26 @@ func dotsBF16AVX512(dst *float32, w *byte, stride int, x *float32, blocks int)
 //go:noescape
 func splitBF16AVX512(dst *float32, src *byte, part int, blocks int)
 
+// fewBF164x6AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 6 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x6AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewBF164x4AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 4 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x4AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewBF164x2AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x2AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewBF164x1AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewBF164x1AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
 // dotsF16AVX512 multiplies 8 rows of blocks of 16 stored weights, stride bytes apart, with x.
 //
 //go:noescape
@@ -84,6 +149,26 @@ func dotsF16AVX512(dst *float32, w *byte, stride int, x *float32, blocks int)
 //go:noescape
 func splitF16AVX512(dst *float32, src *byte, part int, blocks int)
 
+// fewF164x6AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 6 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x6AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF164x4AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 4 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x4AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF164x2AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x2AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF164x1AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF164x1AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
 // dotsF32AVX512 multiplies 8 rows of blocks of 16 stored weights, stride bytes apart, with x.
 //
 //go:noescape
@@ -93,6 +178,26 @@ func dotsF32AVX512(dst *float32, w *byte, stride int, x *float32, blocks int)
 //
 //go:noescape
 func splitF32AVX512(dst *float32, src *byte, part int, blocks int)
+
+// fewF324x6AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 6 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x6AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF324x4AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 4 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x4AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF324x2AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 2 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x2AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+
+// fewF324x1AVX512 multiplies the first 16 of each 16 weights of 4 stored rows, stride bytes apart, with those of 1 vectors, apart bytes apart. It has a row ahead fetched.
+//
+//go:noescape
+func fewF324x1AVX512(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
 
 // tile4x6AVX512 continues 16 lanes of 4 rows by 6 vectors, all of blocks of 16 f32 and one after the other.
 //

@@ -100,6 +100,21 @@ func TestMatVecKeepsItsOrder(t *testing.T) {
 	})
 }
 
+// TestFewVectors goes through every number of vectors that rows are multiplied with as they are stored, the first that are more, and every number
+// of rows that is left over.
+func TestFewVectors(t *testing.T) {
+	eachImplementation(t, func(t *testing.T) {
+		for _, dtype := range []tensor.DType{tensor.BF16, tensor.F16, tensor.F32} {
+			t.Run(dtype.String(), func(t *testing.T) {
+				r := rand.New(rand.NewPCG(17, 18))
+				for n := 1; n <= fewVectors+1; n++ {
+					checkMatVec(t, r, dtype, tileRows+n, lanes*(1+n%3), n)
+				}
+			})
+		}
+	})
+}
+
 // checkMatVec compares every way to multiply rows x cols weights with n vectors.
 func checkMatVec(t *testing.T, r *rand.Rand, dtype tensor.DType, rows, cols, n int) {
 	t.Helper()

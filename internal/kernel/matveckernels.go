@@ -29,9 +29,19 @@ type storedKernels struct {
 	dots func(dst *float32, w *byte, stride int, x *float32, blocks int)
 	// split converts to f32, exactly, and deals the lanes to the parts.
 	split func(dst *float32, src *byte, part, blocks int)
+	// few multiply tileRows rows as they are stored with some vectors, by falling number of vectors, the last of one. Where there are none,
+	// rows are widened first, which is worth it with many vectors only.
+	few []fewTile
 }
 
-// matvecTile continues one part of the lanes of tileRows rows by some vectors: with width = 16/parts, lanes[row][vector][width],
+// fewTile computes one part of the lanes of tileRows rows, which lie stride bytes apart, and of some vectors, which lie apart bytes apart:
+// lanes[vector][row][width]. w and x begin at the part. Meanwhile it has another row of weights fetched from memory, ahead of its use.
+type fewTile struct {
+	vectors int
+	run     func(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)
+}
+
+// matvecTile continues one part of the lanes of tileRows rows by some vectors: with width = 16/parts, lanes[vector][row][width],
 // w[row][block][width], x[vector][block][width], all f32.
 type matvecTile struct {
 	vectors int

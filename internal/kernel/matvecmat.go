@@ -33,6 +33,10 @@ func ParallelMatMat(dst []float32, w []byte, dtype tensor.DType, rows, cols int,
 		deal(rows, 1, workers, func(first, count int) { m.multiplyPortable(dst, x, n, first, first+count) })
 		return
 	}
+	if n <= fewVectors && m.few() {
+		m.multiplyFew(dst, x, n, workers)
+		return
+	}
 	p := vectorPacks.Get().(*vectorPack)
 	defer vectorPacks.Put(p)
 	for n > 0 {
@@ -113,7 +117,7 @@ func (k *matvecKernels) columns() int { return partBlock * k.parts }
 // matvecScratch is what one goroutine multiplies a block of rows in.
 type matvecScratch struct {
 	panel [rowBlock * columnBlock]float32         // of a block of columns: part, row, column in the part
-	lanes [rowBlock * vectorBlock * lanes]float32 // part, tile of vectors, row, vector in the tile, lane in the part
+	lanes [rowBlock * vectorBlock * lanes]float32 // part, tile of vectors, tile of rows, vector, row, lane in the part
 	sums  [rowBlock * vectorBlock]float32         // the same without lanes
 	wide  [columnBlock]float32
 	dst   [vectorBlock * dealtRows]float32
@@ -159,9 +163,9 @@ func (s *matvecScratch) multiply(dst []float32, m *storedMatrix, p *vectorPack, 
 	k.sums(&s.sums[0], &s.lanes[0], 4*laned, rows*p.vectors/4)
 	for v := 0; v < p.vectors; {
 		tile := k.tile(p.vectors - v)
-		for i := range count {
+		for i := 0; i < rows; i += tileRows {
 			for u := range tile.vectors {
-				dst[(v+u)*dealtRows+i] = s.sums[v*rows+i*tile.vectors+u]
+				*(*[tileRows]float32)(dst[(v+u)*dealtRows+i:]) = [tileRows]float32(s.sums[v*rows+i*tile.vectors+u*tileRows:])
 			}
 		}
 		v += tile.vectors

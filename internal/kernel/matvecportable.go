@@ -65,6 +65,14 @@ func dotStored(w []byte, dtype tensor.DType, x []float32) float32 {
 	return s.sum()
 }
 
+// dotRows multiplies as many stored rows as dst has elements.
+func dotRows(dst []float32, w []byte, dtype tensor.DType, x []float32) {
+	stride := len(x) * dtype.Size()
+	for i := range dst {
+		dst[i] = dotStored(w[i*stride:(i+1)*stride], dtype, x)
+	}
+}
+
 // widen32 is tensor.ToF32 of lengths and a dtype that fit.
 func widen32(dst []float32, src []byte, dtype tensor.DType) {
 	if err := tensor.ToF32(dst, src, dtype); err != nil {

@@ -1,7 +1,7 @@
 #include "textflag.h"
 #include "neon_arm64.h"
 
-// Tiles continue eight lanes of 4 rows by some vectors: lanes[row][vector][8], w[row][block][8] and x[vector][block][8].
+// Tiles continue eight lanes of 4 rows by some vectors: lanes[vector][row][8], w[row][block][8] and x[vector][block][8].
 
 // WEIGHTROWS has R1 to R4 point at the rows, and R11 be their bytes.
 #define WEIGHTROWS \
@@ -42,10 +42,10 @@ loop:
 	VLD1.P 32(R5), [V24.S4, V25.S4]
 	VLD1.P 32(R6), [V26.S4, V27.S4]
 	VLD1.P 32(R7), [V28.S4, V29.S4]
-	ROW3(R1, V0, V1, V2, V3, V4, V5)
-	ROW3(R2, V6, V7, V8, V9, V10, V11)
-	ROW3(R3, V12, V13, V14, V15, V16, V17)
-	ROW3(R4, V18, V19, V20, V21, V22, V23)
+	ROW3(R1, V0, V1, V8, V9, V16, V17)
+	ROW3(R2, V2, V3, V10, V11, V18, V19)
+	ROW3(R3, V4, V5, V12, V13, V20, V21)
+	ROW3(R4, V6, V7, V14, V15, V22, V23)
 	SUB    $1, R0
 	CBNZ   R0, loop
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R12)
@@ -78,10 +78,10 @@ TEXT ·tile4x2NEON(SB), NOSPLIT, $0-32
 loop:
 	VLD1.P 32(R5), [V24.S4, V25.S4]
 	VLD1.P 32(R6), [V26.S4, V27.S4]
-	ROW2(R1, V0, V1, V2, V3)
-	ROW2(R2, V4, V5, V6, V7)
-	ROW2(R3, V8, V9, V10, V11)
-	ROW2(R4, V12, V13, V14, V15)
+	ROW2(R1, V0, V1, V8, V9)
+	ROW2(R2, V2, V3, V10, V11)
+	ROW2(R3, V4, V5, V12, V13)
+	ROW2(R4, V6, V7, V14, V15)
 	SUB    $1, R0
 	CBNZ   R0, loop
 	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R12)

@@ -84,6 +84,11 @@ func (b *Backend) hold(alias string, id []byte) (*generation, error) {
 	case alias != "":
 		return nil, invalid("alias %q and generation %x: a request is about one of them", alias, id)
 	}
+	return b.staged(id)
+}
+
+// staged is a staged generation, held.
+func (b *Backend) staged(id []byte) (*generation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	g := b.generations[string(id)]
@@ -96,35 +101,51 @@ func (b *Backend) hold(alias string, id []byte) (*generation, error) {
 
 // Release forgets a generation. Requests that hold it keep its memory until they end.
 func (b *Backend) Release(_ context.Context, req *backendpb.ReleaseRequest) (*backendpb.ReleaseResponse, error) {
+	g, err := b.forget(req.Generation)
+	if g == nil {
+		return &backendpb.ReleaseResponse{}, err
+	}
+	if e := b.engine.Load(); e != nil {
+		e.store.drop(&g.prefixes)
+	}
+	g.release()
+	return &backendpb.ReleaseResponse{Existed: true}, nil
+}
+
+// forget takes a generation from the registered ones. Its caller has the registry's hold then. It is nil where there is none.
+func (b *Backend) forget(id []byte) (*generation, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	g := b.generations[string(req.Generation)]
+	g := b.generations[string(id)]
 	if g == nil {
-		return &backendpb.ReleaseResponse{}, nil
+		return nil, nil
 	}
 	table := *b.aliases.Load()
 	for _, alias := range slices.Sorted(maps.Keys(table)) {
 		if table[alias].generation == g {
-			return nil, notNow("generation %x is what alias %q means: activate another first", req.Generation, alias)
+			return nil, notNow("generation %x is what alias %q means: activate another first", id, alias)
 		}
 	}
 	delete(b.generations, g.id)
-	g.release()
-	return &backendpb.ReleaseResponse{Existed: true}, nil
+	return g, nil
 }
 
 // Status lists generations by digest and aliases by name.
 func (b *Backend) Status(context.Context, *backendpb.StatusRequest) (*backendpb.StatusResponse, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	response := &backendpb.StatusResponse{Running: b.running.Load(), Waiting: b.waiting.Load()}
+	response := &backendpb.StatusResponse{}
+	if e := b.engine.Load(); e != nil {
+		response.Running, response.Waiting = e.scheduler.figures()
+		response.CacheBytes, response.CachedPromptTokens = e.store.figures()
+	}
 	if loaded := b.base.Load(); loaded != nil {
 		response.Base = loaded.digest[:]
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.generations)) {
 		g := b.generations[id]
 		response.Generations = append(response.Generations,
-			&backendpb.Generation{Generation: []byte(id), Bytes: g.bytes(), Requests: g.requests.Load()})
+			&backendpb.Generation{Generation: []byte(id), Bytes: g.bytes(), Requests: g.requests.Load(), Unmerged: g.unmerged})
 	}
 	table := *b.aliases.Load()
 	for _, alias := range slices.Sorted(maps.Keys(table)) {

@@ -2,18 +2,15 @@ package cpu
 
 import (
 	"math"
-	"sync"
-	"sync/atomic"
 
 	"github.com/tenon-ml/tenon/internal/kernel"
 )
 
-// turn computes the angles of the batch's positions: pair i turns by position · theta^(-2i/headDim). The sines are f64, cast to f32.
-func (s *session) turn() {
-	half := len(s.frequencies)
-	for i := range s.cos {
-		sin, cos := math.Sincos(float64(s.position+i/half) * s.frequencies[i%half])
-		s.sin[i], s.cos[i] = float32(sin), float32(cos)
+// turn computes the angles of a position: pair i turns by position · frequencies[i]. The sines are f64, cast to f32.
+func turn(cos, sin []float32, frequencies []float64, position int) {
+	for i, frequency := range frequencies {
+		s, c := math.Sincos(float64(position) * frequency)
+		sin[i], cos[i] = float32(s), float32(c)
 	}
 }
 
@@ -29,39 +26,48 @@ func rotate(x []float32, headDim int, cos, sin []float32) {
 	}
 }
 
-// minSharedProducts is the least work of attention that workers are started for.
-const minSharedProducts = 1 << 18
-
-// attend computes softmax(q·K / sqrt(headDim))·V over the positions so far, the token's own included, for each query head of each token of the
-// batch.
-func (s *session) attend(layer, workers int) {
-	c := s.cache.config
-	longest := s.position + s.tokens
-	if 2*s.tokens*c.heads*c.headDim*longest < minSharedProducts {
-		workers = 1
+// attend computes softmax(q·K / sqrt(headDim))·V for p.span heads of one row, over the positions so far, the row's own included, or the last of
+// them where the layer has a window. Heads share key-value heads in groups; the span is of one group.
+func (p *pass) attend(i, worker int) {
+	m := p.model
+	first, at := i/len(p.rows)*p.span, i%len(p.rows)
+	r := p.rows[at]
+	end, from := r.position+1, 0
+	if p.layer.window > 0 {
+		from = max(0, end-p.layer.window)
 	}
-	s.reserve(workers, longest)
-	// One head after the other: the tokens of a batch read the same keys.
-	each(c.heads*s.tokens, workers, func(i, worker int) {
-		head, token := i/s.tokens, i%s.tokens
-		s.attendHead(layer, head, token, s.scratch[worker][:s.position+token+1])
-	})
+	shared := first / (m.heads / m.kvHeads)
+	n := m.headDim
+	query, out := p.of(p.query, at)[first*n:][:p.span*n], p.of(p.attended, at)[first*n:][:p.span*n]
+	length := end - from
+	scores := p.spare(worker, p.span*length)
+	// All heads look at a page while it is near.
+	for position := from; position < end; {
+		rows, count := r.text.run(position, end, p.index, keys, shared)
+		for head := range p.span {
+			kernel.Dots(scores[head*length+position-from:][:count], rows, query[head*n:][:n])
+		}
+		position += count
+	}
+	for head := range p.span {
+		softmax(scores[head*length:][:length], float32(1/math.Sqrt(float64(n))))
+	}
+	clear(out)
+	for position := from; position < end; {
+		rows, count := r.text.run(position, end, p.index, values, shared)
+		for head := range p.span {
+			kernel.AddWeighted(out[head*n:][:n], scores[head*length+position-from:][:count], rows)
+		}
+		position += count
+	}
 }
 
-// attendHead computes what one head of one token sees. Heads share key-value heads in groups.
-func (s *session) attendHead(layer, head, token int, scores []float32) {
-	c := s.cache.config
-	shared := head / (c.heads / c.kvHeads)
-	query, out := s.of(s.query, token)[head*c.headDim:][:c.headDim], s.of(s.attended, token)[head*c.headDim:][:c.headDim]
-	for page := 0; page*pageTokens < len(scores); page++ {
-		part := scores[page*pageTokens : min((page+1)*pageTokens, len(scores))]
-		kernel.Dots(part, s.cache.run(page, layer, keys, shared), query)
-	}
-	softmax(scores, float32(1/math.Sqrt(float64(c.headDim))))
-	clear(out)
-	for page := 0; page*pageTokens < len(scores); page++ {
-		part := scores[page*pageTokens : min((page+1)*pageTokens, len(scores))]
-		kernel.AddWeighted(out, part, s.cache.run(page, layer, values, shared))
+// setSpan decides how many heads are attended with at once: all that share keys and values, unless workers would have nothing to do.
+func (p *pass) setSpan() {
+	m := p.model
+	p.span = m.heads / m.kvHeads
+	if m.kvHeads*len(p.rows) < p.crew.size() {
+		p.span = 1
 	}
 }
 
@@ -74,35 +80,19 @@ func softmax(x []float32, scale float32) {
 		}
 	}
 	kernel.Exp(x, scale, -largest*scale)
-	sum := 0.0
-	for _, e := range x {
-		sum += float64(e)
+	rest := x
+	var sums [4]float64 // every fourth: one sum would wait for itself
+	for ; len(rest) >= len(sums); rest = rest[len(sums):] {
+		for i := range sums {
+			sums[i] += float64(rest[i])
+		}
 	}
+	for i, e := range rest {
+		sums[i] += float64(e)
+	}
+	sum := (sums[0] + sums[2]) + (sums[1] + sums[3])
 	inverse := float32(1 / sum)
 	for i := range x {
 		x[i] *= inverse
 	}
-}
-
-// each calls work for every i below n, in at most workers goroutines, and says in which.
-func each(n, workers int, work func(i, worker int)) {
-	workers = min(workers, n)
-	if workers <= 1 {
-		for i := range n {
-			work(i, 0)
-		}
-		return
-	}
-	var next atomic.Int64
-	turns := func(worker int) {
-		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-			work(i, worker)
-		}
-	}
-	var group sync.WaitGroup
-	for worker := 1; worker < workers; worker++ {
-		group.Go(func() { turns(worker) })
-	}
-	turns(0)
-	group.Wait()
 }

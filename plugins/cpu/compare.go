@@ -4,30 +4,23 @@ import (
 	"context"
 	"math"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
-// Compare evaluates one text with the base and with a generation, side by side: after each token the two predictions are compared and
-// forgotten, so that memory holds the logits of one position and not of the text. It takes one slot, as a text that is generated does, and
-// stays on the generation that is staged when it gets one.
+// Compare evaluates one text with the base and with a generation, side by side: the predictions of a few tokens are compared and forgotten, so that
+// memory holds their logits and not the text's. It waits for its turn as a text that is generated does, takes turns with the passes of others, and
+// stays on the generation that is staged when it begins.
 func (b *Backend) Compare(ctx context.Context, req *backendpb.CompareRequest) (*backendpb.CompareResponse, error) {
 	m, err := b.checkCompare(req)
 	if err != nil {
 		return nil, err
 	}
-	b.waiting.Add(1)
-	err = acquire(ctx, b.slots)
-	b.waiting.Add(-1)
+	e := b.engineOf(m)
+	leave, err := e.enter(ctx, lineOf("", req.Generation), len(req.Tokens), 2)
 	if err != nil {
 		return nil, err
 	}
-	b.running.Add(1)
-	defer func() {
-		b.running.Add(-1)
-		<-b.slots
-	}()
+	defer leave()
 	g, err := b.hold("", req.Generation)
 	if err != nil {
 		return nil, err
@@ -35,20 +28,20 @@ func (b *Backend) Compare(ctx context.Context, req *backendpb.CompareRequest) (*
 	defer g.release()
 	g.requests.Add(1)
 	defer g.requests.Add(-1)
-	if err := b.checkRoom(m, len(req.Tokens), 2); err != nil {
-		return nil, err
-	}
-	c := &comparison{backend: b, base: b.sessions.get(m)}
-	defer b.sessions.put(c.base)
+	crew := newCrew(e.workers)
+	defer crew.dismiss()
+	c := &comparison{engine: e, ctx: ctx, crew: crew, tokens: req.Tokens}
+	c.base = c.open(m)
+	defer c.close(c.base)
 	c.other = c.base
 	if g.model != m {
-		c.other = b.sessions.get(g.model)
-		defer b.sessions.put(c.other)
+		c.other = c.open(g.model)
+		defer c.close(c.other)
 	}
-	return c.read(ctx, req.Tokens, int(req.First))
+	return c.read(int(req.First))
 }
 
-// checkCompare refuses what needs no slot to be refused, and returns the base's model.
+// checkCompare refuses what need not wait to be refused, and returns the base's model.
 func (b *Backend) checkCompare(req *backendpb.CompareRequest) (*model, error) {
 	m, err := b.generative()
 	if err != nil {
@@ -72,56 +65,93 @@ func (b *Backend) checkCompare(req *backendpb.CompareRequest) (*model, error) {
 
 // comparison is one text under way in two models, or twice in one.
 type comparison struct {
-	backend     *Backend
-	base, other *session // the same where the base is compared with itself
+	engine      *engine
+	ctx         context.Context
+	crew        *crew
+	tokens      []int32
+	base, other *reading // the same where the base is compared with itself
+}
+
+// reading is one text under way in one model.
+type reading struct {
+	model *model
+	cache cache
+	pass  *pass
+	rows  []row
+}
+
+func (c *comparison) open(m *model) *reading {
+	return &reading{model: m, cache: cache{config: m.config, store: &c.engine.store}, pass: c.engine.takePass(c.crew)}
+}
+
+func (c *comparison) close(r *reading) {
+	c.engine.store.end(&r.cache)
+	c.engine.givePass(r.pass)
 }
 
 // read evaluates the text. What would be predicted after its last token is not asked for.
-func (c *comparison) read(ctx context.Context, tokens []int32, first int) (*backendpb.CompareResponse, error) {
-	n := len(tokens) - first
+func (c *comparison) read(first int) (*backendpb.CompareResponse, error) {
+	n := len(c.tokens) - first
 	out := &backendpb.CompareResponse{NllBase: make([]float64, n), NllGeneration: make([]float64, n), Kl: make([]float64, n)}
-	for from := 0; from < len(tokens)-1; from += promptTokens {
-		batch := tokens[from:min(from+promptTokens, len(tokens)-1)]
-		if err := c.both(func(s *session, workers int) error { return s.advance(ctx, batch, workers) }); err != nil {
+	most := c.base.model.predictable()
+	for from := 0; from < len(c.tokens)-1; from += passRows {
+		count := min(passRows, len(c.tokens)-1-from)
+		if err := c.both(func(r *reading) error { return c.evaluate(r, from, count) }); err != nil {
 			return nil, err
 		}
-		for at := max(0, first-1-from); at < len(batch); at += predictTokens {
-			count := min(predictTokens, len(batch)-at)
-			if err := c.both(func(s *session, workers int) error {
-				s.predict(at, count, workers)
-				return canceled(ctx)
+		for at := max(0, first-1-from); at < count; at += most {
+			wanted := make([]int, min(most, count-at))
+			for i := range wanted {
+				wanted[i] = at + i
+			}
+			if err := c.both(func(r *reading) error {
+				r.pass.predict(wanted)
+				return nil
 			}); err != nil {
 				return nil, err
 			}
-			each(count, c.backend.share(), func(i, _ int) {
+			c.crew.each(len(wanted), 64*c.base.model.vocab, func(i, _ int) {
 				next := from + at + i + 1
 				to := next - first
-				out.NllBase[to], out.NllGeneration[to], out.Kl[to] = compare(c.base.prediction(i), c.other.prediction(i), tokens[next])
+				out.NllBase[to], out.NllGeneration[to], out.Kl[to] = compare(c.base.pass.prediction(i), c.other.pass.prediction(i), c.tokens[next])
 			})
 		}
 	}
 	return out, nil
 }
 
-// both does something with both models: at the same time where there are workers for both.
-func (c *comparison) both(do func(s *session, workers int) error) error {
-	share := c.backend.share()
-	switch {
-	case c.other == c.base:
-		return do(c.base, share)
-	case share == 1:
-		if err := do(c.base, 1); err != nil {
+// evaluate reads count tokens in one model.
+func (c *comparison) evaluate(r *reading, from, count int) error {
+	if err := r.cache.reserve(from + count); err != nil {
+		return err
+	}
+	r.rows = r.rows[:0]
+	for i, token := range c.tokens[from : from+count] {
+		r.rows = append(r.rows, row{text: &r.cache, position: from + i, token: token})
+	}
+	if err := r.pass.run(r.model, r.rows, func() bool { return c.ctx.Err() != nil }); err != nil {
+		return canceled(c.ctx)
+	}
+	return nil
+}
+
+// both does something with both models, each in a turn of its own.
+func (c *comparison) both(do func(*reading) error) error {
+	readings := []*reading{c.base, c.other}
+	if c.other == c.base {
+		readings = readings[:1]
+	}
+	for _, r := range readings {
+		if err := acquire(c.ctx, c.engine.turn); err != nil {
 			return err
 		}
-		return do(c.other, 1)
+		err := do(r)
+		<-c.engine.turn
+		if err != nil {
+			return err
+		}
 	}
-	var both errgroup.Group
-	both.Go(func() error { return do(c.base, share-share/2) })
-	err := do(c.other, share/2)
-	if baseErr := both.Wait(); baseErr != nil {
-		return baseErr
-	}
-	return err
+	return nil
 }
 
 // compare gives the negative log-likelihoods of a token under two predictions and the divergence KL(p || q) = Σ p (log p - log q), in nats.

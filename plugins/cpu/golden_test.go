@@ -182,16 +182,16 @@ func checkTexts(t *testing.T, b *Backend, client backendpb.BackendClient, alias 
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := newSession(g.model, &b.sessions)
-		if err := s.advance(t.Context(), text.Prompt, 1); err != nil {
-			t.Fatal(err)
-		}
-		s.predict(len(text.Prompt)-1, 1, 1)
+		crew := newCrew(1)
+		p, m := newPass(crew), g.model
+		feed(t, p, m, &cache{config: m.config, store: newStore(m)}, 0, text.Prompt)
+		p.predict([]int{len(text.Prompt) - 1})
 		for j, logit := range text.FirstLogits {
-			if math.Abs(float64(s.logits[j])-logit) > 1e-4 {
-				t.Errorf("prompt %d: logit %d is %g, want %g", i, j, s.logits[j], logit)
+			if got := p.prediction(0)[j]; math.Abs(float64(got)-logit) > 1e-4 {
+				t.Errorf("prompt %d: logit %d is %g, want %g", i, j, got, logit)
 			}
 		}
+		crew.dismiss()
 		g.release()
 	}
 }

@@ -16,6 +16,11 @@ func (b *Backend) allocate(n int64, what string) (*block, error) {
 	if free, known := b.available(); known && uint64(n) > free {
 		return nil, noRoom("%s needs %d bytes of memory, %d are available", what, n, free)
 	}
+	return mapped(n, what)
+}
+
+// mapped is allocate for what was asked for before.
+func mapped(n int64, what string) (*block, error) {
 	bytes, err := unix.Mmap(-1, 0, int(max(n, 1)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, noRoom("%s needs %d bytes of memory: %v", what, n, err)

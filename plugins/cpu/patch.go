@@ -13,6 +13,7 @@ const blockBytes = 4 << 20
 
 // patch is one merge after every claim in it was checked.
 type patch struct {
+	name         string // of the weight
 	a, b         extent
 	aPart, bPart part
 	scale        float64
@@ -46,7 +47,7 @@ func parsePatch(p *backendpb.Patch, weight extent, files []*backendpb.File) (*pa
 			return nil, invalid("tensor %q: factor %q is %v, which cannot be computed with", name, factor.name, factor.dtype)
 		}
 	}
-	out := &patch{a: a, b: b, scale: p.Scale, fanInFanOut: p.FanInFanOut, rows: weight.shape[0], cols: weight.shape[1]}
+	out := &patch{name: name, a: a, b: b, scale: p.Scale, fanInFanOut: p.FanInFanOut, rows: weight.shape[0], cols: weight.shape[1]}
 	out.out, out.in = out.rows, out.cols
 	if p.FanInFanOut {
 		out.in, out.out = out.rows, out.cols

@@ -31,8 +31,8 @@ func (b *Backend) Stage(req *backendpb.StageRequest, stream backendpb.Backend_St
 	}
 	if existing != nil {
 		defer existing.release()
-		for _, m := range existing.tensors {
-			if err := stream.Send(m.event()); err != nil {
+		for _, event := range existing.events() {
+			if err := stream.Send(event); err != nil {
 				return err
 			}
 		}
@@ -99,44 +99,64 @@ func (b *Backend) build(
 		return nil, err
 	}
 	defer open.close()
+	if req.Unmerged {
+		if err := b.keepFactors(ctx, g, loaded, patches, open); err != nil {
+			return nil, err
+		}
+		for _, event := range g.events() {
+			if err := stream.Send(event); err != nil {
+				return nil, err
+			}
+		}
+		return g, canceled(ctx)
+	}
+	if err := b.mergeAll(ctx, g, loaded, patches, open, stream); err != nil {
+		return nil, err
+	}
+	return g, canceled(ctx)
+}
+
+// mergeAll computes every tensor that differs from the base's, and sends an event as each is complete.
+func (b *Backend) mergeAll(
+	ctx context.Context, g *generation, loaded *base, patches []*patch, open *files, stream backendpb.Backend_StageServer,
+) error {
 	factors, parts, err := b.factorParts(patches)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer factors.free()
 	if err := open.read(ctx, parts, b.options.Workers); err != nil {
-		return nil, err
+		return err
 	}
-
 	var room layout
 	offsets := make([]int64, len(patches))
-	for i, p := range req.Patches {
-		offsets[i] = room.add(loaded.tensors[p.Tensor].length)
+	for i, p := range patches {
+		offsets[i] = room.add(loaded.tensors[p.name].length)
 	}
 	if g.memory, err = b.allocate(room.size, "the generation"); err != nil {
-		return nil, err
+		return err
 	}
-	for i, p := range req.Patches {
-		weight := loaded.tensors[p.Tensor]
+	for i, p := range patches {
+		weight := loaded.tensors[p.name]
 		bytes := g.memory.bytes[offsets[i]:][:weight.length:weight.length]
 		g.tensors = append(g.tensors, &merged{stored: stored{extent: weight.extent, bytes: bytes}})
 	}
 	var overflowed []string
 	err = inOrder(ctx, len(patches), b.options.Workers,
 		func(ctx context.Context, i int) error {
-			return g.tensors[i].merge(ctx, loaded.tensors[req.Patches[i].Tensor].bytes, patches[i])
+			return g.tensors[i].merge(ctx, loaded.tensors[patches[i].name].bytes, patches[i])
 		},
 		func(i int) error {
 			if g.tensors[i].nonFinite > 0 {
-				overflowed = append(overflowed, req.Patches[i].Tensor)
+				overflowed = append(overflowed, patches[i].name)
 			}
 			return stream.Send(g.tensors[i].event())
 		})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(overflowed) > 0 {
-		return nil, tooFar("AD_OVERFLOW_ON_MERGE: merged entries overflow their dtype in %s", strings.Join(overflowed, ", "))
+		return tooFar("AD_OVERFLOW_ON_MERGE: merged entries overflow their dtype in %s", strings.Join(overflowed, ", "))
 	}
 	if loaded.pristine.model != nil {
 		changed := make(map[string]stored, len(g.tensors))
@@ -145,7 +165,7 @@ func (b *Backend) build(
 		}
 		g.model = loaded.pristine.model.with(changed)
 	}
-	return g, canceled(ctx)
+	return nil
 }
 
 func parsePatches(req *backendpb.StageRequest, loaded *base) ([]*patch, error) {

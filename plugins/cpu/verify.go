@@ -11,19 +11,18 @@ import (
 
 // Verify looks at the resident bytes again: nothing it answers was kept from staging.
 func (b *Backend) Verify(ctx context.Context, req *backendpb.VerifyRequest) (*backendpb.VerifyResponse, error) {
-	b.mu.Lock()
-	g := b.generations[string(req.Generation)]
-	if g == nil {
-		b.mu.Unlock()
-		return nil, missing("generation %x is not staged", req.Generation)
+	g, err := b.staged(req.Generation)
+	if err != nil {
+		return nil, err
 	}
-	g.acquire()
-	b.mu.Unlock()
 	defer g.release()
-
-	response := &backendpb.VerifyResponse{Probes: make([]*backendpb.Probe, len(g.tensors))}
-	err := inOrder(ctx, len(g.tensors), b.options.Workers,
+	response := &backendpb.VerifyResponse{Probes: make([]*backendpb.Probe, len(g.tensors)+len(g.kept))}
+	err = inOrder(ctx, len(response.Probes), b.options.Workers,
 		func(ctx context.Context, i int) (err error) {
+			if g.unmerged {
+				response.Probes[i] = g.kept[i].probe()
+				return nil
+			}
 			response.Probes[i], err = g.tensors[i].probe(ctx, req.Seed)
 			return err
 		},

@@ -35,6 +35,9 @@ func matvec(ctx *build.Context) {
 		for _, dtype := range []string{"BF16", "F16", "F32"} {
 			d.dots(dtype)
 			d.split(dtype)
+			for _, vectors := range d.tiles {
+				d.few(dtype, vectors)
+			}
 		}
 		for _, vectors := range d.tiles {
 			d.tile(vectors)

@@ -49,7 +49,7 @@ func (d dotter) tile(vectors int) {
 	for row := range sums {
 		for v := range vectors {
 			sum := d.wide()
-			d.VMOVUPS(operand.Mem{Base: all, Disp: (row*vectors + v) * bytes}, sum)
+			d.VMOVUPS(operand.Mem{Base: all, Disp: (v*tileRows + row) * bytes}, sum)
 			sums[row] = append(sums[row], sum)
 		}
 	}
@@ -70,12 +70,53 @@ func (d dotter) tile(vectors int) {
 	d.advance(vector, vectors, bytes)
 	d.DECQ(blocks)
 	d.JNZ(operand.LabelRef("loop"))
+	d.storeLanes(all, sums)
+	d.finish()
+}
+
+// few multiplies rows as they are stored with some vectors: as many lanes of each as fit a register.
+func (d dotter) few(dtype string, vectors int) {
+	name := fmt.Sprintf("few%s%dx%d%s", dtype, tileRows, vectors, d.suffix)
+	function(d.Context, name, "func(lanes *float32, w *byte, stride int, x *float32, apart int, ahead *byte, blocks int)",
+		fmt.Sprintf("%s multiplies the first %d of each 16 weights of %d stored rows, stride bytes apart, with those of %d vectors, apart bytes apart. "+
+			"It has a row ahead fetched.", name, d.width, tileRows, vectors))
+	ahead, blocks := d.parameter("ahead"), d.parameter("blocks")
+	weight, vector := d.strided(d.parameter("w"), d.parameter("stride"), tileRows), d.strided(d.parameter("x"), d.parameter("apart"), vectors)
+	var sums [tileRows][]reg.VecVirtual
 	for row := range sums {
-		for v, sum := range sums[row] {
-			d.VMOVUPS(sum, operand.Mem{Base: all, Disp: (row*vectors + v) * bytes})
+		for range vectors {
+			sums[row] = append(sums[row], d.zero())
 		}
 	}
+	d.Label("loop")
+	d.PREFETCHT0(operand.Mem{Base: ahead})
+	x := make([]reg.VecVirtual, vectors)
+	for v := range x {
+		x[v] = d.wide()
+		d.VMOVUPS(vector(v, 0), x[v])
+	}
+	for row := range sums {
+		w := d.loadWide(dtype, weight(row, 0))
+		for v := range x {
+			d.VFMADD231PS(w, x[v], sums[row][v])
+		}
+	}
+	d.ADDQ(operand.U32(lanes*size(dtype)), ahead)
+	d.advance(weight, tileRows, lanes*size(dtype))
+	d.advance(vector, vectors, laneBytes)
+	d.DECQ(blocks)
+	d.JNZ(operand.LabelRef("loop"))
+	d.storeLanes(d.parameter("lanes"), sums)
 	d.finish()
+}
+
+// storeLanes writes the lanes of a tile: vector, row, lane.
+func (d dotter) storeLanes(to reg.GPVirtual, sums [tileRows][]reg.VecVirtual) {
+	for row := range sums {
+		for v, sum := range sums[row] {
+			d.VMOVUPS(sum, operand.Mem{Base: to, Disp: (v*tileRows + row) * 4 * d.width})
+		}
+	}
 }
 
 // sums adds lanes.

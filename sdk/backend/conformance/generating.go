@@ -19,6 +19,7 @@ const logprobTolerance = 2e-4
 // text is what one Generate answered.
 type text struct {
 	generation []byte
+	cached     int // tokens of the prompt
 	prompt     []*backendpb.Token
 	tokens     []*backendpb.Token
 	finish     backendpb.Finish_Reason
@@ -40,7 +41,7 @@ func collect(t T, events []*backendpb.GenerateEvent) *text {
 		var next int
 		switch e := event.Event.(type) {
 		case *backendpb.GenerateEvent_Admitted:
-			x.generation = e.Admitted.Generation
+			x.generation, x.cached = e.Admitted.Generation, int(e.Admitted.CachedTokens)
 		case *backendpb.GenerateEvent_Prompt:
 			x.prompt, next = append(x.prompt, e.Prompt), 1
 		case *backendpb.GenerateEvent_Token:

@@ -58,6 +58,13 @@ func llamaAdapter(t T, b *Base, name string, seed uint64) *Adapter {
 type oracle struct {
 	config *backendpb.ModelConfig
 	values map[string][]float32
+	beside map[string]*beside // of a generation that is not merged, by tensor
+}
+
+// beside are factors that are not merged: scale·B(A x) is added to what the matrix gives.
+type beside struct {
+	scale float64
+	a, b  []float32
 }
 
 // oracle returns the base's, with an adapter's patches merged in unless it is nil.
@@ -71,6 +78,16 @@ func (b *Base) oracle(a *Adapter) *oracle {
 			dtype, _ := tensor.ParseDType(b.tensor(p.Tensor).Dtype)
 			o.values[p.Tensor] = decode(a.merged(p).bytes, dtype)
 		}
+	}
+	return o
+}
+
+// unmergedOracle returns the base's with an adapter's factors beside its matrices.
+func (b *Base) unmergedOracle(a *Adapter) *oracle {
+	o := b.oracle(nil)
+	o.beside = map[string]*beside{}
+	for _, p := range a.patches {
+		o.beside[p.Tensor] = &beside{p.Scale, a.values[p.A.Name], a.values[p.B.Name]}
 	}
 	return o
 }
@@ -150,7 +167,16 @@ func (o *oracle) logprobs(tokens []int32) [][]float64 {
 }
 
 func (o *oracle) times(name string, x []float64) []float64 {
-	w := o.values[name]
+	out := product64(o.values[name], x)
+	if f := o.beside[name]; f != nil {
+		for i, v := range product64(f.b, product64(f.a, x)) {
+			out[i] += f.scale * v
+		}
+	}
+	return out
+}
+
+func product64(w []float32, x []float64) []float64 {
 	out := make([]float64, len(w)/len(x))
 	for i := range out {
 		for j, v := range x {

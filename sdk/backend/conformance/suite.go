@@ -28,6 +28,9 @@ type kit struct {
 	levels    []string
 }
 
+// unmerged is what Describe says of itself, beside the levels: the cases are of a backend that generates.
+const unmerged = "staging unmerged"
+
 // describing is how the names of the cases begin that all others depend on.
 const describing = "describe"
 
@@ -64,6 +67,10 @@ func Test(t T, start Start) {
 		{"compare refuses", backend.Generating, testCompareRefuses},
 		{"predictions that are not finite", backend.Generating, testNotFinite},
 		{"sampling repeats with its seed", backend.Generating, testSampling},
+		{"texts side by side", backend.Generating, testSideBySide},
+		{"texts that begin alike", backend.Generating, testAlike},
+		{"generations that are not merged", unmerged, testUnmerged},
+		{"not merging refuses", unmerged, testUnmergedRefuses},
 	} {
 		t.Run(c.name, func(t T) {
 			k.needs(t, c.level)
@@ -99,6 +106,12 @@ func (k *kit) describe(t T) {
 // needs skips a case of a level that the backend does not do.
 func (k *kit) needs(t T, level string) {
 	t.Helper()
+	if level == unmerged {
+		if !k.described.Unmerged {
+			t.Skipf("Describe does not say that it can stage a generation unmerged")
+		}
+		level = backend.Generating
+	}
 	if !slices.Contains(k.levels, level) {
 		t.Skipf("%s is not implemented", level)
 	}

@@ -72,6 +72,27 @@ func randomText(m *model, n int) []int32 {
 	return text
 }
 
+// newStore returns a store of pages for m's texts.
+func newStore(m *model) *pageStore { return &pageStore{bytes: 4 * m.pageFloats()} }
+
+// never lets a pass run to its end.
+func never() bool { return false }
+
+// feed evaluates the next tokens of a text as one pass.
+func feed(t testing.TB, p *pass, m *model, c *cache, from int, tokens []int32) {
+	t.Helper()
+	if err := c.reserve(from + len(tokens)); err != nil {
+		t.Fatal(err)
+	}
+	rows := make([]row, len(tokens))
+	for i, token := range tokens {
+		rows[i] = row{text: c, position: from + i, token: token}
+	}
+	if err := p.run(m, rows, never); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBatchesAgree evaluates a text token by token, and in batches, and wants the same logits to the bit after every token.
 func TestBatchesAgree(t *testing.T) {
 	for _, c := range []struct {
@@ -82,12 +103,11 @@ func TestBatchesAgree(t *testing.T) {
 			m := randomModel(t, c.dtype, &backendpb.ModelConfig{
 				HiddenSize: 80, IntermediateSize: 150, Layers: 2, Heads: 6, KvHeads: 2, HeadDim: c.headDim, VocabSize: 77, MaxPositions: 1000,
 			})
-			var pool sessionPool
-			text := randomText(m, 2*promptTokens+5)
-			want := logitsOf(t, newSession(m, &pool), text, 1, 1)
-			for _, batch := range []int{2, 3, 7, 64, promptTokens} {
+			text := randomText(m, 2*passRows+5)
+			want := logitsOf(t, m, text, 1, 1)
+			for _, batch := range []int{2, 3, 7, 64, passRows} {
 				for _, workers := range []int{1, 3} {
-					got := logitsOf(t, newSession(m, &pool), text, batch, workers)
+					got := logitsOf(t, m, text, batch, workers)
 					for i := range want {
 						if !slices.Equal(got[i], want[i]) {
 							t.Fatalf("batches of %d, %d workers: the logits after token %d differ", batch, workers, i)
@@ -99,22 +119,50 @@ func TestBatchesAgree(t *testing.T) {
 	}
 }
 
-func logitsOf(t *testing.T, s *session, text []int32, batch, workers int) [][]float32 {
+func logitsOf(t *testing.T, m *model, text []int32, batch, workers int) [][]float32 {
 	t.Helper()
+	crew := newCrew(workers)
+	defer crew.dismiss()
+	p, c := newPass(crew), &cache{config: m.config, store: newStore(m)}
 	var all [][]float32
 	for part := range slices.Chunk(text, batch) {
-		if err := s.advance(t.Context(), part, workers); err != nil {
-			t.Fatal(err)
+		feed(t, p, m, c, len(all), part)
+		rows := make([]int, len(part))
+		for i := range rows {
+			rows[i] = i
 		}
-		for from := 0; from < len(part); from += predictTokens {
-			count := min(predictTokens, len(part)-from)
-			s.predict(from, count, workers)
-			for i := range count {
-				all = append(all, slices.Clone(s.prediction(i)))
-			}
+		p.predict(rows)
+		for i := range rows {
+			all = append(all, slices.Clone(p.prediction(i)))
 		}
 	}
 	return all
+}
+
+// TestDecodingDoesNotAllocate: a pass of one row allocates nothing once its scratch memory has grown.
+func TestDecodingDoesNotAllocate(t *testing.T) {
+	if raced {
+		t.Skip("the race detector allocates")
+	}
+	m := randomModel(t, tensor.BF16, &backendpb.ModelConfig{
+		HiddenSize: 256, IntermediateSize: 512, Layers: 2, Heads: 4, KvHeads: 2, HeadDim: 64, VocabSize: 512, MaxPositions: 1000,
+	})
+	for _, workers := range []int{1, 3} {
+		crew := newCrew(workers)
+		defer crew.dismiss()
+		p, c := newPass(crew), &cache{config: m.config, store: newStore(m)}
+		feed(t, p, m, c, 0, randomText(m, 80))
+		rows, wanted := []row{{text: c, position: 79, token: 3}}, []int{0}
+		n := testing.AllocsPerRun(50, func() {
+			if err := p.run(m, rows, never); err != nil {
+				t.Fatal(err)
+			}
+			p.predict(wanted)
+		})
+		if n > 0 {
+			t.Errorf("%d workers: %v allocations for each token", workers, n)
+		}
+	}
 }
 
 // TestLongTexts reads texts of several batches: what Generate says of a prompt is what Compare says, whatever token that begins with.
@@ -127,7 +175,7 @@ func TestLongTexts(t *testing.T) {
 	pristine.model = m
 	b.base.Store(&base{pristine: pristine})
 	client := connect(t, b)
-	for _, n := range []int{2, promptTokens, promptTokens + 1, promptTokens + 2, 2*promptTokens + predictTokens + 3} {
+	for _, n := range []int{2, passRows, passRows + 1, passRows + 2, 2*passRows + 24 + 3} {
 		text := randomText(m, n)
 		events := receiveAll(t, func() (grpc.ServerStreamingClient[backendpb.GenerateEvent], error) {
 			return client.Generate(t.Context(), &backendpb.GenerateRequest{Prompt: text, PromptLogprobs: true, Logprobs: -1})
@@ -158,41 +206,47 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// BenchmarkSession evaluates a prompt and then single tokens with a model of 215 million parameters.
-func BenchmarkSession(b *testing.B) {
+// BenchmarkForward evaluates a prompt and then single tokens with a model of 215 million parameters.
+func BenchmarkForward(b *testing.B) {
 	m := randomModel(b, tensor.BF16, &backendpb.ModelConfig{
 		HiddenSize: 1024, IntermediateSize: 2816, Layers: 16, Heads: 16, KvHeads: 4, HeadDim: 64, VocabSize: 32000, MaxPositions: 4096,
 		TieWordEmbeddings: true,
 	})
-	var pool sessionPool
-	const prompt = 4 * promptTokens
+	const prompt = 4 * passRows
 	text := randomText(m, prompt)
 	for _, workers := range []int{1, 2} {
+		crew := newCrew(workers)
+		defer crew.dismiss()
+		p, c := newPass(crew), &cache{config: m.config, store: newStore(m)}
 		b.Run(fmt.Sprintf("prefill/workers=%d", workers), func(b *testing.B) {
 			for b.Loop() {
-				s := pool.get(m)
-				for part := range slices.Chunk(text, promptTokens) {
-					if err := s.advance(b.Context(), part, workers); err != nil {
-						b.Fatal(err)
-					}
+				at := 0
+				for part := range slices.Chunk(text, passRows) {
+					feed(b, p, m, c, at, part)
+					at += len(part)
 				}
-				pool.put(s)
 			}
 			b.ReportMetric(float64(prompt*b.N)/b.Elapsed().Seconds(), "tokens/s")
 		})
-		b.Run(fmt.Sprintf("decode/workers=%d", workers), func(b *testing.B) {
-			s := pool.get(m)
-			defer pool.put(s)
-			for b.Loop() {
-				if s.position == prompt {
-					s.position = 0
+		for _, texts := range []int{1, 8} {
+			b.Run(fmt.Sprintf("decode/workers=%d/texts=%d", workers, texts), func(b *testing.B) {
+				rows, wanted := make([]row, texts), make([]int, texts)
+				for i := range rows {
+					c := &cache{config: m.config, store: newStore(m)}
+					if err := c.reserve(prompt); err != nil {
+						b.Fatal(err)
+					}
+					rows[i], wanted[i] = row{text: c, position: prompt / 2, token: text[i]}, i
 				}
-				if err := s.advance(b.Context(), text[:1], workers); err != nil {
-					b.Fatal(err)
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := p.run(m, rows, never); err != nil {
+						b.Fatal(err)
+					}
+					p.predict(wanted)
 				}
-				s.predict(0, 1, workers)
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
-		})
+				b.ReportMetric(float64(texts*b.N)/b.Elapsed().Seconds(), "tokens/s")
+			})
+		}
 	}
 }

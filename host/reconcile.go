@@ -1,0 +1,155 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/registry"
+	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/host/server"
+)
+
+// broughtBack is how many generations are staged at once when a host or a backend begins anew.
+const broughtBack = 2
+
+// returning is why an alias does not answer yet.
+const returning = "it is being brought back; try again in a moment"
+
+// reconcile lists what the ledger says is live, and begins to bring it back. What cannot be brought back is listed with its reason, and delays
+// nobody.
+func (s *Serving) reconcile(ctx context.Context) error {
+	live, err := s.ledger.Live(ctx, s.base.Digest)
+	if err != nil {
+		return err
+	}
+	entries := make([]*alias, len(live))
+	for i, a := range live {
+		entries[i] = &alias{activation: a, failure: returning, stack: []registry.Activation{a}}
+		if history, err := s.ledger.History(ctx, a.Alias, historyLimit); err == nil {
+			entries[i].stack = s.replay(history)
+		}
+		s.live[a.Alias] = entries[i]
+	}
+	one := s.opening.add(len(live))
+	s.background.Go(func() {
+		var group errgroup.Group
+		group.SetLimit(broughtBack)
+		for _, entry := range entries {
+			group.Go(func() error {
+				defer one()
+				s.bringBack(s.running, entry)
+				return nil
+			})
+		}
+		_ = group.Wait()
+	})
+	return nil
+}
+
+// replay is what Rollback goes back through after a history, which is newest first.
+func (s *Serving) replay(history []registry.Activation) (stack []registry.Activation) {
+	for _, a := range slices.Backward(history) {
+		if a.Base == s.base.Digest {
+			stack = follow(stack, a)
+		}
+	}
+	return stack
+}
+
+// bringBack makes one alias live again, from the bytes that the store kept, if they still are what they were.
+func (s *Serving) bringBack(ctx context.Context, entry *alias) {
+	a := entry.activation
+	err := s.bring(ctx, entry)
+	if err == nil {
+		s.host.log.Info("brought back", "alias", a.Alias, "tenant", a.Tenant, "generation", merge.DigestString(a.Generation))
+		return
+	}
+	s.fail(ctx, entry, backendFault(err))
+}
+
+func (s *Serving) bring(ctx context.Context, entry *alias) error {
+	a := entry.activation
+	next := *entry
+	next.failure, next.reason = "", "as it was when it became live"
+	if d, err := s.ledger.Decision(ctx, a.Decision); err == nil {
+		next.verdict = report.Verdict(d.Verdict)
+	}
+	g, err := s.fetch(ctx, a, s.memory)
+	if err != nil {
+		return err
+	}
+	next.generation = g
+	if err = s.ensure(ctx, g, nil); err == nil {
+		s.change.Lock()
+		defer s.change.Unlock()
+		if !s.swapIf(a.Alias, entry, &next) {
+			s.letGo(ctx, g) // somebody made it mean something else
+			return nil
+		}
+		if err = s.tellBackend(ctx, a.Alias, g, a.Sequence); err == nil {
+			s.publish(ctx, server.Event{Kind: server.KindLive, Alias: a.Alias, Ref: a.Ref, Adapter: merge.DigestString(a.Adapter),
+				Generation: merge.DigestString(a.Generation), Verdict: next.verdict, Actor: a.Actor, Message: "brought back"})
+			return nil
+		}
+		if !s.swapIf(a.Alias, &next, entry) { // a restart of the backend took it away already, with its pin
+			return err
+		}
+	}
+	s.letGo(ctx, g)
+	return err
+}
+
+// fetch pins the generation of an activation: the one that is there, or one made from the store.
+func (s *Serving) fetch(ctx context.Context, a registry.Activation, limit int64) (*generation, error) {
+	if g, err := s.held(ctx, a.Generation); g != nil || err != nil {
+		return g, err
+	}
+	g, err := reopen(ctx, s.ledger, s.base, a)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.admit(ctx, g, limit)
+	if err != nil {
+		s.closed(g)
+	}
+	return in, err
+}
+
+// fail lists an alias as one that could not be brought back.
+func (s *Serving) fail(ctx context.Context, entry *alias, err error) {
+	if ctx.Err() != nil && s.running.Err() != nil {
+		return // the server stops: that is no failure of the adapter
+	}
+	a, failed := entry.activation, *entry
+	failed.generation, failed.failure = nil, err.Error()
+	if !s.swapIf(a.Alias, entry, &failed) {
+		return
+	}
+	if entry.generation != nil {
+		s.letGo(ctx, entry.generation)
+	}
+	s.host.log.Error("an adapter could not be brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", a.Ref, "cause", err)
+	s.publish(ctx, server.Event{Kind: server.KindFailed, Alias: a.Alias, Ref: a.Ref, Adapter: merge.DigestString(a.Adapter),
+		Generation: merge.DigestString(a.Generation), Actor: a.Actor, Message: err.Error()})
+}
+
+// Opened waits until everything that was live has been brought back, or has failed to be.
+func (s *Serving) Opened(ctx context.Context) error {
+	select {
+	case <-s.opening.wait():
+		return nil
+	case <-ctx.Done():
+		return fault.New(fault.Canceled, "the server was stopped while it started").Wrap(ctx.Err())
+	}
+}
+
+// Hold keeps the server from saying that it is ready until release is called, for whoever has something to load first.
+func (s *Serving) Hold() (release func()) {
+	s.holds.Add(1)
+	return sync.OnceFunc(func() { s.holds.Add(-1) })
+}

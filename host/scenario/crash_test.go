@@ -1,0 +1,225 @@
+package scenario
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/tenon-ml/tenon/host" // defines the crash points of activation
+	"github.com/tenon-ml/tenon/host/loadtest"
+	"github.com/tenon-ml/tenon/internal/crashpoint"
+)
+
+func contextWithCancel(t *testing.T) (context.Context, context.CancelFunc) {
+	return context.WithCancel(t.Context())
+}
+
+// both finds the generations and texts of two adapters under one alias, and leaves the first one live.
+func both(t *testing.T, data string) (old, fresh string, texts map[string]string) {
+	t.Helper()
+	s := start(t, data, nil)
+	if s == nil {
+		t.Fatal("the server did not start")
+	}
+	s.ready()
+	texts = map[string]string{}
+	s.load("menu", first)
+	s.load("other", second)
+	for _, alias := range []string{"menu", "other"} {
+		generation, text := s.text(alias, prompts[0])
+		texts[generation] = text
+		if alias == "menu" {
+			old = generation
+		} else {
+			fresh = generation
+		}
+	}
+	s.stop()
+	return old, fresh, texts
+}
+
+// The host is killed at every point of a load that writes, switches or answers: after a restart the alias means the old generation or the
+// new one, its text is that one's, a load that was acknowledged is there, and the audit verifies.
+func TestKilledAtEachPoint(t *testing.T) {
+	data := t.TempDir()
+	old, fresh, texts := both(t, data)
+	visited := 0
+	for _, point := range crashpoint.Names() {
+		if strings.HasPrefix(point, "test.") {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			change := func(s *server) (acknowledged bool) {
+				switch {
+				case strings.HasPrefix(point, "rollback."):
+					code, err := s.rollback("menu", fresh)
+					return err == nil && code == http.StatusOK
+				case strings.HasPrefix(point, "unload."):
+					code, _, err := s.call(context.Background(), http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": "menu"})
+					return err == nil && code == http.StatusOK
+				}
+				code, _, err := s.tryLoad("menu", second)
+				return err == nil && code == http.StatusOK
+			}
+			// Whatever the last test left: the old generation is live, the new one is in the history.
+			s := start(t, data, nil)
+			if s == nil {
+				t.Fatal("the server did not start again")
+			}
+			s.ready()
+			s.load("menu", second)
+			s.load("menu", first)
+			s.stop()
+
+			s = start(t, data, []string{crashpoint.Variable + "=" + point})
+			acknowledged := false
+			if s != nil {
+				s.ready2()
+				acknowledged = change(s)
+				select {
+				case <-s.ended:
+					visited++
+				case <-time.After(2 * time.Second):
+					s.kill() // this point is not on the way of this change
+				}
+			} else {
+				visited++ // it is on the way of a start
+			}
+			s = start(t, data, nil)
+			if s == nil {
+				t.Fatal("the server did not start again")
+			}
+			s.ready()
+			live := s.generations()["menu"]
+			switch {
+			case strings.HasPrefix(point, "unload."):
+				if live != old && live != "" || acknowledged && live != "" {
+					t.Errorf("live is %q, acknowledged %t", live, acknowledged)
+				}
+			case live != old && live != fresh, acknowledged && live != fresh:
+				t.Errorf("live is %q, the old one is %s, the new one %s, acknowledged %t", live, old, fresh, acknowledged)
+			}
+			if live != "" {
+				if by, text := s.text("menu", prompts[0]); by != live || text != texts[live] {
+					t.Errorf("generation %s answers as %s: %q", live, by, text)
+				}
+			}
+			if other := s.generations()["other"]; other != fresh {
+				t.Errorf("the other alias means %s", other)
+			}
+			s.stop()
+			audit(t, data)
+		})
+	}
+	if visited < 8 {
+		t.Errorf("only %d points were reached: the test looks in the wrong place", visited)
+	}
+}
+
+// ready2 waits as ready does, for a server that may end before.
+func (s *server) ready2() {
+	for range 600 {
+		if code, _, err := s.call(context.Background(), http.MethodGet, "/readyz", nil); err == nil && code == http.StatusOK {
+			return
+		}
+		select {
+		case <-s.ended:
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// The host is killed at random while clients stream and an operator swaps: what was acknowledged last is live after the restart, or what was
+// asked for after it; never half of one.
+func TestKilledAtRandom(t *testing.T) {
+	data := t.TempDir()
+	old, fresh, texts := both(t, data)
+	s := start(t, data, nil)
+	s.ready()
+	s.load("menu", second)
+	s.load("menu", first)
+	s.stop()
+	random := rand.New(rand.NewPCG(1, 2))
+	kills := times(t, "TENON_KILLS", 6)
+	last, asked := old, old
+	for n := range kills {
+		s := start(t, data, nil)
+		if s == nil {
+			t.Fatalf("the server did not start again after %d kills", n)
+		}
+		s.ready()
+		live := s.generations()["menu"]
+		if live != last && live != asked {
+			t.Fatalf("after kill %d %s is live; acknowledged was %s, asked for %s", n, live, last, asked)
+		}
+		if by, text := s.text("menu", prompts[0]); by != live || text != texts[live] {
+			t.Fatalf("generation %s answers as %s: %q", live, by, text)
+		}
+		last = live
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		busy.Go(func() {
+			_, _ = loadtest.Run(ctx, loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts, Tokens: 8, Clients: 4, Duration: time.Hour})
+		})
+		busy.Go(func() {
+			for next := range 1 << 30 {
+				wanted := []string{fresh, old}[next%2]
+				asked = wanted
+				if code, err := s.rollback("menu", wanted); err != nil || code != http.StatusOK {
+					return
+				}
+				last = wanted
+			}
+		})
+		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		s.kill()
+		cancel()
+		busy.Wait()
+	}
+	audit(t, data)
+	t.Logf("%d kills", kills)
+}
+
+// The backend is killed while clients stream: requests fail by name or are answered rightly, and the successor means what the last one did.
+func TestBackendKilled(t *testing.T) {
+	s := start(t, t.TempDir(), nil)
+	s.ready()
+	s.load("menu", first)
+	generation, text := s.text("menu", prompts[0])
+	for n := range times(t, "TENON_BACKEND_KILLS", 3) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		var result *loadtest.Result
+		busy.Go(func() {
+			result, _ = loadtest.Run(ctx, loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 4, Duration: 2 * time.Second,
+				Check: func(a loadtest.Answer) error {
+					if a.Generation != generation || a.Text != text {
+						t.Errorf("generation %s gave %q", a.Generation, a.Text)
+					}
+					return nil
+				}})
+		})
+		time.Sleep(300 * time.Millisecond)
+		if err := syscall.Kill(s.backend(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		busy.Wait()
+		cancel()
+		for why := range result.Failed {
+			if why != "status 503" && !strings.HasPrefix(why, "broken off: ") {
+				t.Errorf("a request failed with %q", why)
+			}
+		}
+		s.ready()
+		if by, again := s.text("menu", prompts[0]); by != generation || again != text {
+			t.Errorf("after kill %d generation %s gives %q", n, by, again)
+		}
+	}
+	s.stop()
+}

@@ -1,0 +1,99 @@
+// Package clienttest runs the official OpenAI client against a real server.
+package clienttest
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// python is the interpreter that `make openai-client` installs the client for.
+func python(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skipf("no cache folder: %v", err)
+	}
+	name := filepath.Join(cache, "tenon", "openai", "bin", "python")
+	if err := exec.Command(name, "-c", "import openai, requests").Run(); err != nil {
+		t.Skipf("the OpenAI client for Python is not installed (make openai-client): %v", err)
+	}
+	return name
+}
+
+// serve starts the command on a free port and returns its URL.
+func serve(t *testing.T, root string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "tenon")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/tenon")
+	build.Dir = root
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	template, err := filepath.Abs("template.jinja")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(binary, "serve", "--base", filepath.Join(root, "examples/restaurant/base"), "--name", "base", "--listen", "127.0.0.1:0",
+		"--chat-template", template, "--max-requests", "4")
+	command.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir())
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = command.Stdout // both tell where it listens
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url := make(chan string, 1)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer close(url)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			t.Log(lines.Text())
+			if _, rest, ok := strings.Cut(lines.Text(), "http://"); ok {
+				select {
+				case url <- "http://" + strings.TrimRight(strings.Fields(rest)[0], ",."):
+				default:
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if err := command.Wait(); err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	})
+	got, ok := <-url
+	if !ok {
+		t.Fatal("the server ended before it listened")
+	}
+	return got
+}
+
+func TestOpenAIClient(t *testing.T) {
+	interpreter := python(t)
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := serve(t, root)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a server that hangs must not hang the tests
+	defer cancel()
+	script := exec.CommandContext(ctx, interpreter, "client.py", url, filepath.Join(root, "examples/restaurant/adapter"))
+	output, err := script.CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(output), "done\n") {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
