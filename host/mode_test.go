@@ -142,7 +142,7 @@ func TestFreedWithLastRequest(t *testing.T) {
 // TestUnmerged serves an adapter by its factors, where the memory has no room for the merge and where somebody asks for it.
 func TestUnmerged(t *testing.T) {
 	size := oneGeneration(t)
-	s := serveWith(t, ServeOptions{Memory: size + size/2})
+	s := serveWith(t, ServeOptions{Memory: size + 3*size/4})
 	defer end(t, s)
 	if !s.described.Unmerged {
 		t.Skip("the backend merges only")

@@ -85,7 +85,7 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) (*fai
 func (c *client) open(ctx context.Context, method, path string, in any, header http.Header) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
-		text, err := json.Marshal(in)
+		text, err := json.Marshal(in, json.Deterministic(true))
 		if err != nil {
 			return nil, err
 		}

@@ -54,7 +54,7 @@ func TestClient(t *testing.T) {
 	}{
 		{"ps", 0, "failed", ""},
 		{"ps -o json", 0, `"state": "failed"`, ""},
-		{"status", 0, "5.0 MB of generations, no limit", ""},
+		{"status", 0, "5 MB of generations, no limit", ""},
 		{"history x", 0, "stage", ""},
 		{"load x /a", 0, "x is live", `POST /api/v1/adapters/x {"mode":"auto","ref":"/a","staged":false}`},
 		{"load x /a --stage --mode unmerged", 0, "make it live: tenon activate x " + generationA, `POST /api/v1/adapters/x {"mode":"unmerged","ref":"/a","staged":true}`},

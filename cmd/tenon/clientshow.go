@@ -18,6 +18,9 @@ import (
 // columns is how wide a client command's text is at most, but for names that are longer.
 const columns = 80
 
+// nameWidth is what a name has in a table. Longer ones stand below it.
+const nameWidth = 16
+
 // show is a client command that prints one answer as a text or as the server's JSON.
 func show[T any](c *command, cmd *cobra.Command, path func(args []string) string, text func(T) error) *cobra.Command {
 	var format string
@@ -99,14 +102,14 @@ func (c *command) printAdapters(answer adaptersAnswer) error {
 	fmt.Fprintf(c.stdout, "backend  %s, %s, %d restarts\nbase     %s  %s\n\n", report.Escape(answer.Backend.Name), report.Escape(answer.Backend.State),
 		answer.Backend.Restarts, report.Escape(answer.Base.Name), shortDigest(answer.Base.Digest))
 	table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "NAME\tSTATE\tVERDICT\tMODE\tGENERATION\tBYTES\tBACK\tSINCE\n")
+	fmt.Fprintf(table, "NAME\tSTATE\tVERDICT\tMODE\tGEN\tBYTES\tAGE\n")
 	for _, a := range answer.Adapters {
 		name := report.Escape(a.Alias)
 		if a.Shared {
 			name += "*"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", shorten(name, 20), report.Escape(a.State), report.Escape(string(a.Verdict)),
-			report.Escape(a.Mode), shorten(shortDigest(a.Generation), 8), formatSize(a.Bytes), a.History, since(a.LoadedAt))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shorten(name, nameWidth), report.Escape(a.State), report.Escape(string(a.Verdict)),
+			report.Escape(a.Mode), shorten(shortDigest(a.Generation), 8), formatSize(a.Bytes), age(a.LoadedAt, time.Now()))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -114,11 +117,12 @@ func (c *command) printAdapters(answer adaptersAnswer) error {
 	shared := false
 	for _, a := range answer.Adapters {
 		shared = shared || a.Shared
-		if len(report.Escape(a.Alias)) > 20 {
-			fmt.Fprintf(c.stdout, "\n%s is %s\n", shorten(report.Escape(a.Alias), 20), report.Escape(a.Alias))
+		if name := report.Escape(a.Alias); len(name) > nameWidth {
+			fmt.Fprintf(c.stdout, "\n%s is %s\n", shorten(name, nameWidth), name)
 		}
 		if a.Failure != "" {
-			writeWrapped(c.stdout, "\n"+a.Alias+" failed: ", a.Failure, columns)
+			fmt.Fprintln(c.stdout)
+			writeWrapped(c.stdout, shorten(a.Alias, nameWidth)+" failed: ", a.Failure, columns)
 		}
 	}
 	if shared {
@@ -182,6 +186,24 @@ func since(text string) string {
 		return report.Escape(text)
 	}
 	return at.UTC().Format("2006-01-02 15:04")
+}
+
+// age is how long ago a moment was, in one unit: "59s", "12m", "3h", "45d".
+func age(text string, now time.Time) string {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return report.Escape(text)
+	}
+	switch past := max(0, now.Sub(at)); {
+	case past < time.Minute:
+		return fmt.Sprintf("%ds", past/time.Second)
+	case past < time.Hour:
+		return fmt.Sprintf("%dm", past/time.Minute)
+	case past < 24*time.Hour:
+		return fmt.Sprintf("%dh", past/time.Hour)
+	default:
+		return fmt.Sprintf("%dd", past/(24*time.Hour))
+	}
 }
 
 // shorten cuts text that was escaped to a column's width.

@@ -26,6 +26,9 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.message }
 
+// Status is the HTTP status of the answer.
+func (e *apiError) Status() int { return e.status }
+
 // refuse is an error of whoever asked.
 func refuse(status int, param, message string, args ...any) *apiError {
 	return &apiError{status: status, code: fault.UsageFlag, param: param, message: fmt.Sprintf(message, args...)}

@@ -189,7 +189,7 @@ func TestRoot(t *testing.T) {
 		{other, ""}, {"../bolt", ""}, {root + "/../bolt", ""}, {"out", ""}, {root + "x", ""}, {"/etc/passwd", ""}, {dir + "/nothing", ""},
 		{"hf://org/name", ""}, {"oci://a/b", ""}, {"a\x00", ""},
 	} {
-		got, err := Principal{root: root}.within(c.ref)
+		got, err := Principal{root: root}.Within(c.ref)
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%q is %q, %v", c.ref, got, err)
 		}
@@ -197,7 +197,7 @@ func TestRoot(t *testing.T) {
 			t.Errorf("%q: %v", c.ref, err)
 		}
 	}
-	if got, err := (Principal{}).within("/etc"); got != "/etc" || err != nil {
+	if got, err := (Principal{}).Within("/etc"); got != "/etc" || err != nil {
 		t.Errorf("without a root: %q %v", got, err)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
-// within holds a reference against the directory that the principal may load from, and returns it as the engine reads it. What is outside gets
+// Within holds a reference against the directory that the principal may load from, and returns it as the engine reads it. What is outside gets
 // one answer, whether it exists or not.
-func (p Principal) within(ref string) (string, error) {
+func (p Principal) Within(ref string) (string, error) {
 	if p.root == "" {
 		return ref, nil
 	}

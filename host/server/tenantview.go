@@ -146,7 +146,7 @@ func (v View) Load(ctx context.Context, load Load) (*Loaded, error) {
 	if secretPattern.MatchString(load.Ref) { // it would be in every list and log
 		return nil, refuse(http.StatusBadRequest, "ref", "the secret of an API key is in the adapter's reference")
 	}
-	ref, err := v.who.within(load.Ref)
+	ref, err := v.who.Within(load.Ref)
 	if err != nil {
 		return nil, err
 	}

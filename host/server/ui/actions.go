@@ -48,8 +48,9 @@ func (h *Handler) load(w http.ResponseWriter, r *http.Request, who server.Princi
 	if ref == "" {
 		return fault.New(fault.UsageFlag, "the adapter's place is missing").Fix("give its directory on the server")
 	}
-	if who.Tenant != "" {
-		return fault.New(fault.UsageKey, "this page loads adapters for the operator alone").Fix("use the API, which knows the directory your key may load from")
+	ref, err := who.Within(ref)
+	if err != nil {
+		return err
 	}
 	loaded, err := h.Engine.Load(r.Context(), server.Load{Alias: server.Qualify(who.Tenant, name), Ref: ref,
 		Mode: server.Mode(r.PostFormValue("mode")), Staged: r.PostFormValue("staged") != ""})

@@ -17,7 +17,7 @@ func keyring(t *testing.T) (keys *server.Keys, path string, secrets map[string]s
 	secrets = map[string]string{}
 	text := "keys:\n"
 	for name, rest := range map[string]string{
-		"ops": "scopes: [admin]", "acme": "tenant: acme, scopes: [read, load, activate]", "reader": "tenant: other, scopes: [read]",
+		"ops": "scopes: [admin]", "acme": "tenant: acme, scopes: [read, load, activate], root: " + t.TempDir(), "reader": "tenant: other, scopes: [read]",
 	} {
 		secret, digest := server.NewSecret()
 		secrets[name] = secret
@@ -104,6 +104,8 @@ func TestTenants(t *testing.T) {
 		{"reader", "/ui/unload", []string{"alias", "menu"}, 403, "scope activate", ""},
 		{"acme", "/ui/unload", []string{"alias", "menu"}, 404, "that you may change", ""},
 		{"acme", "/ui/unload", []string{"alias", "acme/secret"}, 200, "", ""},
+		{"acme", "/ui/load", []string{"name", "mine", "ref", "mine"}, 200, "", ""},
+		{"acme", "/ui/load", []string{"name", "mine", "ref", "../other"}, 403, "outside", ""},
 	} {
 		t.Run(test.who+test.path, func(t *testing.T) {
 			f := newFake(t)

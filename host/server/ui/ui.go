@@ -135,6 +135,10 @@ func statusOf(err error) int {
 	if errors.As(err, &notAllowed{}) {
 		return http.StatusForbidden
 	}
+	var told interface{ Status() int }
+	if errors.As(err, &told) {
+		return told.Status()
+	}
 	all := fault.All(err)
 	if len(all) == 0 {
 		return http.StatusInternalServerError

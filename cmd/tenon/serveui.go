@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/pflag"
+
+	"github.com/tenon-ml/tenon/host"
+	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/server/ui"
+)
+
+func init() { serveParts = append(serveParts, func() servePart { return &serveUI{} }) }
+
+// serveUI is the dashboard of a server.
+type serveUI struct{ off bool }
+
+func (s *serveUI) flags(flags *pflag.FlagSet) {
+	flags.BoolVar(&s.off, "no-ui", false, "serve no dashboard at /ui")
+}
+
+func (s *serveUI) apply(_ context.Context, options *server.Options, serving *host.Serving) error {
+	if s.off {
+		return nil
+	}
+	o := ui.Options{Engine: serving, Log: options.Log, Version: options.Version, Secure: options.Certificate != nil}
+	if options.Keys != nil {
+		o.SignIn = options.Keys.Authenticate
+	}
+	options.UI = ui.New(o)
+	return nil
+}
+
+func (s *serveUI) reload() error { return nil }
