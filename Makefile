@@ -10,7 +10,7 @@ FUZZTIME ?= 10s
 
 export CGO_ENABLED ?= 0
 
-.PHONY: build test race fuzz bench bench-peers gate-bench stress test-avx512 lint check guests paper bindings assemblyscript python-backend proto demo run clean help
+.PHONY: openai-client scenarios build test race fuzz bench bench-peers gate-bench stress test-avx512 lint check guests paper bindings assemblyscript python-backend proto demo run clean help
 
 build: guests ## build bin/tenon, one static binary
 	$(GO) build -trimpath -ldflags="-s -w -X main.version=$(VERSION)" -o $(BIN)/tenon ./cmd/tenon
@@ -54,6 +54,9 @@ bench-peers: build ## measure Tenon beside PEFT, numpy, cp and the machine's lim
 stress: guests ## check 1,000 times with hostile modules among others, and run 1,000 modules at once (5 minutes)
 	$(GO) test -count=1 -v -timeout 30m -run 'TestManyModules|TestThousandAtOnce' ./host/stress ./wasm/hostile -args -long
 
+scenarios: ## the long form of the scenarios: 10,000 swaps under load, 500 kills of the host (an hour on 2 quiet cores)
+	TENON_SWAPS=10000 TENON_KILLS=500 TENON_BACKEND_KILLS=50 $(GO) test -count=1 -v -timeout 3h ./host/scenario
+
 test-avx512: ## run the kernels' tests on an emulated processor with AVX-512 (needs bochs, isolinux, xorriso)
 	$(GO) run ./internal/kernel/emulated
 
@@ -74,6 +77,11 @@ bindings: ## write the imports of the C, Rust and AssemblyScript SDKs again, aft
 
 python-backend: ## install what the example backend in Python needs, in the user's cache folder (needs python3)
 	$(MAKE) -C examples/backend/python
+
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+
+openai-client: ## install OpenAI's own client, which the server is tested with, in the user's cache folder (needs python3)
+	python3 -m venv $(CACHE)/tenon/openai && $(CACHE)/tenon/openai/bin/pip install -q -r host/server/clienttest/requirements.txt
 
 assemblyscript: ## install the AssemblyScript compiler that its guests are built with (needs npm)
 	cd sdk/assemblyscript && npm ci --no-audit --no-fund --ignore-scripts

@@ -39,7 +39,6 @@ var guarded = map[string][]string{
 	"gonum.org/v1/plot":                {"host/figure"},
 	"github.com/chromedp":              {"host/report", "host/server/ui"},
 	"modernc.org/sqlite":               {"host/registry"},
-	"github.com/nikolalohinski/gonja":  {"host/chat"},
 	"github.com/fsnotify":              {"host/watch"},
 	"go.opentelemetry.io/":             {"host/telemetry"},
 	"github.com/spf13/cobra":           {"cmd/tenon"},

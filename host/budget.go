@@ -113,7 +113,7 @@ const releaseTime = 10 * time.Second
 func (s *Serving) release(ctx context.Context, client backendpb.BackendClient, digest [32]byte) {
 	_, err := client.Release(ctx, &backendpb.ReleaseRequest{Generation: digest[:]})
 	if err != nil && !backend.Unavailable(err) {
-		s.host.log.Warn("a generation was not released", "generation", merge.DigestString(digest), "error", err)
+		s.host.log.WarnContext(ctx, "a generation was not released", "generation", merge.DigestString(digest), "error", err)
 	}
 }
 

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -14,6 +13,7 @@ import (
 	"github.com/tenon-ml/tenon/host/registry"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/internal/crashpoint"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
@@ -79,7 +79,7 @@ func (s *Serving) commit(ctx context.Context, w wanted) (*alias, error) {
 	ctx = context.WithoutCancel(ctx)
 	actor := server.ActorOf(ctx)
 	w.activation.Actor, w.activation.Tenant, w.activation.Base, w.activation.Time = actor.Name, actor.Tenant, s.base.Digest, time.Now().UTC()
-	done, err := s.ledger.Commit(ctx, w.expected, w.activation)
+	done, err := s.writeDown(ctx, w.expected, w.activation)
 	if err != nil {
 		return nil, err
 	}
@@ -127,9 +127,9 @@ func (s *Serving) undo(ctx context.Context, before *alias, done registry.Activat
 		back.Actor, back.Tenant, back.Action, back.Time = done.Actor, done.Tenant, registry.ActionRollback, time.Now().UTC()
 	}
 	sequence := done.Sequence
-	undone, err := s.ledger.Commit(ctx, done.Sequence, back)
+	undone, err := s.writeDown(ctx, done.Sequence, back)
 	if err != nil {
-		s.host.log.Error("a change that the backend refused could not be taken back: the registry says it is live", "alias", done.Alias,
+		s.host.log.ErrorContext(ctx, "a change that the backend refused could not be taken back: the registry says it is live", "alias", done.Alias,
 			"generation", merge.DigestString(done.Generation), "cause", err)
 	} else {
 		sequence = undone.Sequence
@@ -142,7 +142,8 @@ func (s *Serving) undo(ctx context.Context, before *alias, done registry.Activat
 	old.activation.Sequence = sequence
 	s.swap(done.Alias, &old)
 	if err := s.tellBackend(ctx, done.Alias, old.generation, sequence); err != nil {
-		s.host.log.Warn("the backend does not follow the way back; it means what it meant", "alias", done.Alias, "cause", err)
+		s.host.log.WarnContext(ctx, "the backend does not follow the way back; it means what it meant", "alias", done.Alias,
+			"generation", merge.DigestString(before.activation.Generation), "cause", err)
 	}
 	return refusal
 }
@@ -185,7 +186,9 @@ func (s *Serving) Unload(ctx context.Context, name string) error {
 
 // Rollback makes alias mean what it meant before, or the generation named of those it ever meant. It never passes through the gate, and it asks
 // for no room in the memory for generations: the way back must always be open.
-func (s *Serving) Rollback(ctx context.Context, name, generation string) (server.Model, error) {
+func (s *Serving) Rollback(ctx context.Context, name, generation string) (_ server.Model, err error) {
+	ctx, end := telemetry.Step(ctx, telemetry.StepRollback)
+	defer end(&err)
 	now := s.alias(name)
 	expected, err := s.at(ctx, name)
 	if err != nil {
@@ -234,9 +237,7 @@ func (s *Serving) turn(ctx context.Context, target registry.Activation, expected
 	if now := s.alias(name); now.isLive(target.Generation) {
 		return s.model(name, now), nil
 	}
-	if d, err := s.ledger.Decision(ctx, target.Decision); err == nil {
-		w.verdict = report.Verdict(d.Verdict)
-	}
+	w.verdict = s.verdict(ctx, target.Decision)
 	if w.generation, err = s.fetch(ctx, target, 0); err != nil {
 		return server.Model{}, err
 	}
@@ -273,43 +274,4 @@ func (s *Serving) ensure(ctx context.Context, g *generation, told func(done, tot
 		return nil
 	}
 	return s.ask(ctx, func(client backendpb.BackendClient) error { return g.restage(ctx, client, s.restarts.Load(), told) })
-}
-
-// stagedRecord is a generation that was staged for an alias and is not what it means.
-type stagedRecord struct {
-	activation registry.Activation // as it will be committed
-	verdict    report.Verdict
-	reason     string
-}
-
-// maxStaged bounds what can be staged for one alias. The oldest goes.
-const maxStaged = 8
-
-func (s *Serving) stage(r *stagedRecord) {
-	s.state.Lock()
-	defer s.state.Unlock()
-	name := r.activation.Alias
-	list := slices.DeleteFunc(slices.Clone(s.staged[name]), func(o *stagedRecord) bool { return o.activation.Generation == r.activation.Generation })
-	list = append(list, r)
-	s.staged[name] = list[max(0, len(list)-maxStaged):]
-}
-
-func (s *Serving) unstage(name string, generation [32]byte) {
-	s.state.Lock()
-	defer s.state.Unlock()
-	list := slices.DeleteFunc(slices.Clone(s.staged[name]), func(o *stagedRecord) bool { return o.activation.Generation == generation })
-	if s.staged[name] = list; len(list) == 0 {
-		delete(s.staged, name)
-	}
-}
-
-func (s *Serving) stagedRecord(name, generation string) *stagedRecord {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	for _, r := range s.staged[name] {
-		if merge.DigestString(r.activation.Generation) == generation {
-			return r
-		}
-	}
-	return nil
 }

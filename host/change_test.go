@@ -64,18 +64,29 @@ func TestUnloadedWhileWaiting(t *testing.T) {
 	load(t, s, "restaurant", filepath.Join(restaurant, "adapter"))
 	ctx, release := context.WithCancel(t.Context())
 	defer release()
-	for range runtime.GOMAXPROCS(0) { // as many as the backend writes at a time
-		if _, err := s.Generate(ctx, &backendpb.GenerateRequest{Prompt: probePrompt, MaxTokens: 490, Logprobs: -1}); err != nil {
-			t.Fatal(err)
+	for range 1000 { // as many as the backend writes at a time, and some more
+		go func() {
+			if stream, err := s.Generate(ctx, &backendpb.GenerateRequest{Prompt: probePrompt, MaxTokens: 490, Logprobs: -1}); err == nil {
+				_ = drain(stream)
+			}
+		}()
+		if s.Status().Waiting > 3 {
+			break
 		}
+	}
+	waiting := s.Status().Waiting
+	if waiting == 0 {
+		t.Fatal("the backend lets nobody wait")
 	}
 	answer := make(chan error, 1)
 	go func() {
 		_, err := collect(t.Context(), s, "restaurant")
 		answer <- err
 	}()
-	for s.Status().Waiting == 0 {
-		runtime.Gosched()
+	for range 1000 { // it comes to the queue, most times: what has not come yet finds the alias gone
+		if s.Status().Waiting > waiting {
+			break
+		}
 	}
 	if err := s.Unload(t.Context(), "restaurant"); err != nil {
 		t.Fatal(err)

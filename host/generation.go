@@ -17,7 +17,7 @@ type generation struct {
 	binding *adapter.Binding
 	plan    *merge.Plan
 	owner   io.Closer // of the binding and the plan
-	want    [32]byte  // digest of the staged bytes, where it was staged in an earlier life; zero takes what comes
+	want    [32]byte  // digest of the staged bytes, where it was staged in an earlier life; zero takes what comes first, and keeps to it
 
 	staging chan struct{} // holds one token while somebody stages it
 	staged  *merge.Staged // under staging
@@ -41,8 +41,8 @@ func (g *generation) mode() server.Mode {
 	return server.ModeMerged
 }
 
-// content is the digest of the staged bytes. It has been staged.
-func (g *generation) content() [32]byte { return g.staged.Content }
+// content is the digest of the staged bytes, for whoever has had it staged: from then on it does not change.
+func (g *generation) content() [32]byte { return g.want }
 
 // restage makes sure that the backend's process of that number holds the generation, with the very bytes it had when it was first verified.
 func (g *generation) restage(ctx context.Context, client backendpb.BackendClient, process int64, told func(done, total int)) error {
@@ -60,7 +60,7 @@ func (g *generation) restage(ctx context.Context, client backendpb.BackendClient
 		return fault.New(fault.DigestBad, "staging again gave %s, before it was %s", merge.DigestString(staged.Content), merge.DigestString(g.want)).
 			In(g.binding.Adapter.Ref).Fix("the backend is not deterministic: do not use it")
 	}
-	g.staged, g.want, g.process = staged, staged.Content, process
+	g.has(staged, process)
 	return nil
 }
 
@@ -69,7 +69,15 @@ func (g *generation) adopt(staged *merge.Staged, process int64) {
 	g.staging <- struct{}{}
 	defer func() { <-g.staging }()
 	if staged != nil && g.staged == nil && g.want == [32]byte{} {
-		g.staged, g.want, g.process = staged, staged.Content, process
+		g.has(staged, process)
+	}
+}
+
+// has notes what was staged, and in which process. The caller has the token.
+func (g *generation) has(staged *merge.Staged, process int64) {
+	g.staged, g.process = staged, process
+	if g.want == [32]byte{} {
+		g.want = staged.Content
 	}
 }
 

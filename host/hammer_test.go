@@ -46,6 +46,14 @@ func scaledAdapter(t *testing.T, alpha int) string {
 	return dir
 }
 
+// fastPolicy runs no diagnostics.
+const fastPolicy = `schema: tenon.policy/v1
+name: fast
+modules: []
+rules:
+  - {code: NOTHING_APPLIED, severity: deny, when: coverage.applied == 0, message: nothing was applied}
+`
+
 // serveFast serves the example's base behind a gate without diagnostics, so that a test spends its time on what comes after the gate.
 func serveFast(t *testing.T) *Serving {
 	t.Helper()
@@ -65,12 +73,7 @@ func end(t *testing.T, s *Serving) {
 // serveWith is serveFast with options, for a test that stops the server itself. What was live has been brought back, or has failed to be.
 func serveWith(t *testing.T, o ServeOptions) *Serving {
 	t.Helper()
-	policy, err := gate.ParsePolicy("fast.yaml", []byte(`schema: tenon.policy/v1
-name: fast
-modules: []
-rules:
-  - {code: NOTHING_APPLIED, severity: deny, when: coverage.applied == 0, message: nothing was applied}
-`))
+	policy, err := gate.ParsePolicy("fast.yaml", []byte(fastPolicy))
 	if err != nil {
 		t.Fatal(err)
 	}

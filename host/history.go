@@ -61,9 +61,7 @@ func (s *Serving) record(ctx context.Context, a registry.Activation, state serve
 		return r
 	}
 	r.Generation, r.Digest = merge.DigestString(a.Generation), merge.DigestString(a.Adapter)
-	if d, err := s.ledger.Decision(ctx, a.Decision); err == nil {
-		r.Verdict = report.Verdict(d.Verdict)
-	}
+	r.Verdict = s.verdict(ctx, a.Decision)
 	return r
 }
 
@@ -73,6 +71,13 @@ func (s *Serving) known(ctx context.Context, name, generation string) (registry.
 	digits, ok := strings.CutPrefix(generation, "sha256:")
 	if digest, err := hex.DecodeString(digits); !ok || err != nil || len(digest) != 32 {
 		return registry.Activation{}, missing
+	}
+	if now := s.alias(name); now != nil { // what it meant last is at hand
+		for _, a := range slices.Backward(now.stack) {
+			if merge.DigestString(a.Generation) == generation {
+				return a, nil
+			}
+		}
 	}
 	for limit := historyLimit; ; limit = historyDepth {
 		changes, err := s.ledger.History(ctx, name, limit)

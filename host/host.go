@@ -203,7 +203,7 @@ func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laborat
 			err = errors.Join(err, peer.Adapter.Close())
 		}
 	}()
-	checked, err := h.bind(b, q.ref, q.scale)
+	checked, err := h.bind(ctx, b, q.ref, q.scale)
 	if err != nil || checked.Binding == nil {
 		return checked, err
 	}
@@ -237,7 +237,7 @@ func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laborat
 			return nil, err
 		}
 	}
-	if checked.Report, err = h.telling(ctx).Check(ctx, subject); err != nil {
+	if checked.Report, err = h.judge(ctx, subject); err != nil {
 		return nil, err
 	}
 	object(checked.Report, refusal)
@@ -264,14 +264,14 @@ func (c *Checked) peers(b *base.Base, refs []string) ([]*adapter.Binding, error)
 }
 
 // bind opens an adapter, binds it to the base and plans its merge. What comes without a binding is refused, and its report says why.
-func (h *Host) bind(b *base.Base, ref string, scale float64) (_ *Checked, err error) {
+func (h *Host) bind(ctx context.Context, b *base.Base, ref string, scale float64) (_ *Checked, err error) {
 	checked := &Checked{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, checked.Close())
 		}
 	}()
-	binding, err := adapter.Load(ref, b)
+	binding, err := openAdapter(ctx, ref, b)
 	if binding != nil && binding.Adapter != nil {
 		checked.closers = append(checked.closers, binding.Adapter)
 	}

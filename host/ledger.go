@@ -41,10 +41,17 @@ func openLedger(ctx context.Context, o ServeOptions, b *base.Base, h *Host) (led
 	if dir == "" && o.State != "" {
 		dir = filepath.Join(o.State, fmt.Sprintf("serve-%x", b.Digest[:6]))
 	}
+	var r *registry.Registry
+	var err error
 	if dir == "" {
-		return registry.Temporary(ctx, h.log)
+		r, err = registry.Temporary(ctx, h.log)
+	} else {
+		r, err = registry.Open(ctx, registry.Options{Dir: dir, Log: h.log})
 	}
-	return registry.Open(ctx, registry.Options{Dir: dir, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // keep puts an adapter's two files, as they were checked, into the store.
@@ -61,7 +68,7 @@ func reopen(ctx context.Context, l ledger, b *base.Base, a registry.Activation) 
 	if err != nil {
 		return nil, err
 	}
-	binding, err := adapter.Load(dir, b)
+	binding, err := openAdapter(ctx, dir, b)
 	if err != nil {
 		if binding != nil && binding.Adapter != nil {
 			_ = binding.Adapter.Close()
@@ -117,7 +124,39 @@ func (s *Serving) decide(ctx context.Context, load server.Load, r *report.Report
 	for _, f := range r.Findings {
 		d.Findings = append(d.Findings, f.Code)
 	}
-	return s.ledger.Decide(context.WithoutCancel(ctx), d)
+	id, err := s.ledger.Decide(context.WithoutCancel(ctx), d)
+	if err == nil {
+		s.remember(id, r.Verdict)
+	}
+	return id, err
+}
+
+// maxVerdicts bounds how many verdicts are kept in memory: the ledger has them all, beside reports that are large.
+const maxVerdicts = 4096
+
+// verdict is what a decision said; "" where the ledger does not know it.
+func (s *Serving) verdict(ctx context.Context, decision int64) report.Verdict {
+	s.state.RLock()
+	v, known := s.verdicts[decision]
+	s.state.RUnlock()
+	if known {
+		return v
+	}
+	d, err := s.ledger.Decision(ctx, decision)
+	if err != nil {
+		return ""
+	}
+	s.remember(decision, report.Verdict(d.Verdict))
+	return report.Verdict(d.Verdict)
+}
+
+func (s *Serving) remember(decision int64, v report.Verdict) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if len(s.verdicts) >= maxVerdicts {
+		clear(s.verdicts)
+	}
+	s.verdicts[decision] = v
 }
 
 // reportOf reads the report of a decision.

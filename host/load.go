@@ -3,17 +3,15 @@ package host
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
-	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/registry"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/internal/crashpoint"
 )
 
@@ -31,7 +29,10 @@ func (s *Serving) Offer(ctx context.Context, load server.Load) (*server.Loaded, 
 }
 
 // take is Load, or Offer.
-func (s *Serving) take(ctx context.Context, load server.Load, offered bool) (*server.Loaded, error) {
+func (s *Serving) take(ctx context.Context, load server.Load, offered bool) (answer *server.Loaded, err error) {
+	if s.onLoad != nil {
+		defer func() { s.onLoad(answer, err) }()
+	}
 	s.loading.RLock()
 	defer s.loading.RUnlock()
 	if s.stopped || s.draining.Load() {
@@ -142,8 +143,10 @@ func (s *Serving) load(ctx context.Context, load server.Load, expected uint64, o
 }
 
 // prepare puts on the disk what a restart needs to bring a staged generation back, and why it was let in.
-func (s *Serving) prepare(ctx context.Context, load server.Load, checked *Checked, c *chosen) (wanted, error) {
+func (s *Serving) prepare(ctx context.Context, load server.Load, checked *Checked, c *chosen) (_ wanted, err error) {
 	crashpoint.Here(activateStaged)
+	ctx, end := telemetry.Step(ctx, telemetry.StepKeep, digestAttr("adapter", c.generation.binding.Adapter.Digest))
+	defer end(&err)
 	if err := keep(ctx, s.ledger, c.generation.binding.Adapter); err != nil {
 		return wanted{}, err
 	}
@@ -247,59 +250,4 @@ func (s *Serving) Check(ctx context.Context, ref string) (*report.Report, error)
 	}
 	s.publish(ctx, server.Event{Kind: server.KindChecked, Ref: ref, Adapter: checked.Report.Adapter.Digest, Verdict: checked.Report.Verdict})
 	return checked.Report, nil
-}
-
-// liveBeside opens the adapters that the other aliases mean once more, for as long as a check compares with them, whatever happens to the
-// aliases meanwhile. Several aliases of one adapter count once.
-func (s *Serving) liveBeside(name string) (live []*adapter.Binding, err error) {
-	s.state.RLock()
-	defer s.state.RUnlock()
-	tenant, _ := server.Unqualify(name)
-	seen := map[[32]byte]bool{}
-	for _, other := range slices.Sorted(maps.Keys(s.live)) {
-		a := s.live[other]
-		whose, _ := server.Unqualify(other)
-		if other == name || a.generation == nil || seen[a.activation.Adapter] || whose != "" && whose != tenant {
-			continue // a report must not tell a tenant what another one has
-		}
-		seen[a.activation.Adapter] = true
-		binding, shared := *a.generation.binding, (*adapter.Adapter)(nil)
-		if shared, err = binding.Adapter.Share(); err != nil {
-			for _, opened := range live {
-				err = errors.Join(err, opened.Adapter.Close())
-			}
-			return nil, err
-		}
-		shared.Ref = a.activation.Ref
-		binding.Adapter = shared
-		live = append(live, &binding)
-	}
-	return live, nil
-}
-
-// publish tells the feed, in the name of whoever asks.
-func (s *Serving) publish(ctx context.Context, e server.Event) {
-	if e.Actor == "" {
-		e.Actor = server.ActorOf(ctx).Name
-	}
-	s.feed.Publish(e)
-}
-
-// progressPause is how often at most one step of a load is told: a listener wants to see that it goes on, not each tensor.
-const progressPause = 200 * time.Millisecond
-
-// listen is a context whose slow steps are told to the feed.
-func (s *Serving) listen(ctx context.Context, load server.Load) context.Context {
-	var mu sync.Mutex
-	last := map[string]time.Time{}
-	return withListener(ctx, func(what string, done, total int) {
-		mu.Lock()
-		defer mu.Unlock()
-		now := time.Now()
-		if now.Sub(last[what]) < progressPause && done < total {
-			return
-		}
-		last[what] = now
-		s.publish(ctx, server.Event{Kind: server.KindProgress, Alias: load.Alias, Ref: load.Ref, Step: what, Done: int64(done), Total: int64(total)})
-	})
 }

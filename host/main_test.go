@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,6 +20,12 @@ func TestMain(m *testing.M) {
 		worker.Main()
 	case os.Args[0] == backend.CPUArgv0:
 		cpu.Main(cpu.Options{})
+		os.Exit(0)
+	case os.Getenv(storyVariable) != "":
+		if err := story(os.Getenv(storyVariable)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 		os.Exit(0)
 	}
 	dir, err := os.MkdirTemp("", "tenon-host-test-")

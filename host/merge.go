@@ -48,7 +48,7 @@ func (h *Host) Merge(ctx context.Context, r MergeRequest) (*merge.Receipt, *repo
 		decision.Verdict, decision.Policy = checked.Report.Verdict, checked.Report.Policy
 	} else {
 		// What cannot be bound cannot be merged, whatever the reason given.
-		if checked, err = h.bind(b, r.Adapter, r.Scale); err != nil {
+		if checked, err = h.bind(ctx, b, r.Adapter, r.Scale); err != nil {
 			return nil, nil, err
 		}
 		defer checked.Close()

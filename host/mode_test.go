@@ -18,7 +18,7 @@ func oneGeneration(t *testing.T) int64 {
 	t.Helper()
 	h := newHost(t, Options{})
 	b := openBase(t, filepath.Join(restaurant, "base"))
-	checked, err := h.bind(b, filepath.Join(restaurant, "adapter"), 1)
+	checked, err := h.bind(t.Context(), b, filepath.Join(restaurant, "adapter"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
 	"github.com/tenon-ml/tenon/host/registry"
-	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/telemetry"
 )
 
 // broughtBack is how many generations are staged at once when a host or a backend begins anew.
@@ -36,13 +36,18 @@ func (s *Serving) reconcile(ctx context.Context) error {
 		s.live[a.Alias] = entries[i]
 	}
 	one := s.opening.add(len(live))
+	if len(live) == 0 {
+		return nil
+	}
 	s.background.Go(func() {
+		ctx, end := telemetry.Step(s.running, telemetry.StepRestore)
+		defer end(new(error)) // what does not come back is an alias's failure
 		var group errgroup.Group
 		group.SetLimit(broughtBack)
 		for _, entry := range entries {
 			group.Go(func() error {
 				defer one()
-				s.bringBack(s.running, entry)
+				s.bringBack(ctx, entry)
 				return nil
 			})
 		}
@@ -66,7 +71,7 @@ func (s *Serving) bringBack(ctx context.Context, entry *alias) {
 	a := entry.activation
 	err := s.bring(ctx, entry)
 	if err == nil {
-		s.host.log.Info("brought back", "alias", a.Alias, "tenant", a.Tenant, "generation", merge.DigestString(a.Generation))
+		s.host.log.InfoContext(ctx, "brought back", "alias", a.Alias, "tenant", a.Tenant, "generation", merge.DigestString(a.Generation))
 		return
 	}
 	s.fail(ctx, entry, backendFault(err))
@@ -76,9 +81,7 @@ func (s *Serving) bring(ctx context.Context, entry *alias) error {
 	a := entry.activation
 	next := *entry
 	next.failure, next.reason = "", "as it was when it became live"
-	if d, err := s.ledger.Decision(ctx, a.Decision); err == nil {
-		next.verdict = report.Verdict(d.Verdict)
-	}
+	next.verdict = s.verdict(ctx, a.Decision)
 	g, err := s.fetch(ctx, a, s.memory)
 	if err != nil {
 		return err
@@ -133,7 +136,8 @@ func (s *Serving) fail(ctx context.Context, entry *alias, err error) {
 	if entry.generation != nil {
 		s.letGo(ctx, entry.generation)
 	}
-	s.host.log.Error("an adapter could not be brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", a.Ref, "cause", err)
+	s.host.log.ErrorContext(ctx, "an adapter could not be brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", a.Ref,
+		"generation", merge.DigestString(a.Generation), "cause", err)
 	s.publish(ctx, server.Event{Kind: server.KindFailed, Alias: a.Alias, Ref: a.Ref, Adapter: merge.DigestString(a.Adapter),
 		Generation: merge.DigestString(a.Generation), Actor: a.Actor, Message: err.Error()})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -41,7 +42,9 @@ func (s *Serving) ask(ctx context.Context, call func(backendpb.BackendClient) er
 
 // restore brings a fresh backend process to where the last one was: the base, then every live generation, recomputed from the base's own
 // bytes and held against the digest it had before. An alias whose generation does not come back is listed with the reason; the others do.
-func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) error {
+func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) (err error) {
+	ctx, end := telemetry.Step(ctx, telemetry.StepRestore)
+	defer end(&err)
 	for _, g := range s.shelf.lost() {
 		s.closed(g)
 	}
@@ -71,7 +74,7 @@ func (s *Serving) restore(ctx context.Context, client backendpb.BackendClient) e
 			}
 			switch {
 			case err == nil:
-				s.host.log.Info("restored", "alias", name, "generation", merge.DigestString(a.activation.Generation))
+				s.host.log.InfoContext(ctx, "restored", "alias", name, "generation", merge.DigestString(a.activation.Generation))
 				return nil
 			case backend.Unavailable(err), staging.Err() != nil:
 				return err // the process died, and takes nothing with it
@@ -95,12 +98,15 @@ func loadBase(ctx context.Context, client backendpb.BackendClient, b *base.Base)
 }
 
 // activate makes an alias mean a generation, nil for the base. It can be repeated.
-func activate(ctx context.Context, client backendpb.BackendClient, name string, g *generation, sequence uint64) error {
+func activate(ctx context.Context, client backendpb.BackendClient, name string, g *generation, sequence uint64) (err error) {
+	ctx, end := telemetry.Step(ctx, telemetry.StepSwap)
+	defer end(&err)
 	request := &backendpb.ActivateRequest{Alias: name, Sequence: sequence}
 	if g != nil {
 		digest := g.digest()
 		request.Generation = digest[:]
+		telemetry.About(ctx, digestAttr("generation", digest))
 	}
-	_, err := client.Activate(ctx, request)
+	_, err = client.Activate(ctx, request)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tenon-ml/tenon/host/backend"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/host/tokenizer"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -46,6 +47,8 @@ type Serving struct {
 	holds      atomic.Int32 // on saying that it is ready
 	draining   atomic.Bool  // nothing new is begun
 
+	onLoad func(*server.Loaded, error) // may be nil
+
 	loading sync.RWMutex // held by every Load for as long as it lasts, and for good by Stop
 	stopped bool         // under loading
 
@@ -53,6 +56,8 @@ type Serving struct {
 	state  sync.RWMutex
 	live   map[string]*alias
 	staged map[string][]*stagedRecord // complete and verified, but not what the alias means; oldest first
+
+	verdicts map[int64]report.Verdict // by decision; under state
 }
 
 // ServeOptions say what to serve.
@@ -64,6 +69,9 @@ type ServeOptions struct {
 	Mode   server.Mode // of loads that name none; "" is ModeAuto
 	Memory int64       // bytes that generations may use beyond the base; 0 is no limit
 	Loads  int         // that are checked and staged at once; 0 is 2
+
+	// OnLoad hears how each load has ended, whoever asked for it. It may be nil.
+	OnLoad func(*server.Loaded, error)
 }
 
 // Serve serves a base under a name and remembers nothing. Stop the result.
@@ -82,8 +90,9 @@ func (h *Host) ServeWith(ctx context.Context, o ServeOptions) (*Serving, error) 
 		return nil, err
 	}
 	s := &Serving{
-		host: h, base: b, name: o.Name, started: time.Now(), feed: server.NewFeed(), mode: cmp.Or(o.Mode, server.ModeAuto),
+		host: h, base: b, name: o.Name, onLoad: o.OnLoad, started: time.Now(), feed: server.NewFeed(), mode: cmp.Or(o.Mode, server.ModeAuto),
 		turns: newTurns(o.Loads), shelf: newShelf(), live: map[string]*alias{}, staged: map[string][]*stagedRecord{},
+		verdicts: map[int64]report.Verdict{},
 	}
 	s.judge.Store(h)
 	s.running, s.stop = context.WithCancel(context.WithoutCancel(ctx))

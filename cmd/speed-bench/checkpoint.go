@@ -79,8 +79,8 @@ func (s shapes) config() map[string]any {
 	return map[string]any{
 		"architectures": []string{"LlamaForCausalLM"}, "model_type": "llama", "torch_dtype": "bfloat16", "hidden_act": "silu",
 		"hidden_size": s.hidden, "intermediate_size": s.intermediate, "num_attention_heads": s.heads, "num_key_value_heads": s.kvHeads,
-		"num_hidden_layers": s.layers, "vocab_size": s.vocab, "max_position_embeddings": contextLength, "rms_norm_eps": normEpsilon, "rope_theta": ropeTheta,
-		"tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2,
+		"num_hidden_layers": s.layers, "vocab_size": s.vocab, "max_position_embeddings": contextLength, "rms_norm_eps": normEpsilon,
+		"rope_theta": ropeTheta, "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2,
 	}
 }
 

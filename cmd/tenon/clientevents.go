@@ -101,12 +101,13 @@ func (c *command) follow(ctx context.Context, server *client, feed io.Reader, fo
 
 // line is an event in one line. What is foreign is escaped.
 func (e eventAnswer) line() string {
-	words := []string{fmt.Sprintf("%6d  %-16s  %-9s", e.ID, since(e.Time), report.Escape(e.Kind)), report.Escape(e.Alias)}
+	words := []string{fmt.Sprintf("%6d  %-16s  %-9s", e.ID, since(e.Time), report.Escape(e.Kind))}
 	add := func(format, text string) {
 		if text != "" {
 			words = append(words, fmt.Sprintf(format, report.Escape(text)))
 		}
 	}
+	add("%s", e.Alias)
 	add("%s", e.Step)
 	if e.Total > 0 {
 		words = append(words, fmt.Sprintf("%d%%", 100*e.Done/e.Total))

@@ -137,7 +137,7 @@ func (c *command) status() *cobra.Command {
 	}, func([]string) string { return "/api/v1/status" }, func(b backendAnswer) error {
 		limit := "no limit"
 		if b.MemoryLimit > 0 {
-			limit = formatSize(b.MemoryLimit)
+			limit = "at most " + formatSize(b.MemoryLimit)
 		}
 		_, err := fmt.Fprintf(c.stdout, "backend   %s on %s\nstate     %s\nrestarts  %d\nrequests  %d running, %d waiting\nmemory    %s of generations, %s\ncache     %s\n",
 			report.Escape(b.Name), report.Escape(b.Device), report.Escape(b.State), b.Restarts, b.Running, b.Waiting, formatSize(b.MemoryUsed), limit,

@@ -18,6 +18,7 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/gate"
 	"github.com/tenon-ml/tenon/host/probe"
+	"github.com/tenon-ml/tenon/host/server"
 )
 
 // command is what every subcommand shares: where results and everything else go, and the flags all of them know.
@@ -89,7 +90,7 @@ func (c *command) evidenceFlags(flags *pflag.FlagSet) {
 
 // host makes the library from the shared flags.
 func (c *command) host() (*host.Host, error) {
-	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Revoked: c.revoked, Twice: c.twice, Log: c.log(), Progress: c.newProgress(), Spares: c.spares}
+	options := host.Options{CacheDir: c.cacheDir, BankDir: c.bank, Revoked: c.revoked, Twice: c.twice, Log: server.Logger(c.log()), Progress: c.newProgress(), Spares: c.spares}
 	if c.probe != "" {
 		file, err := probe.Load(c.probe)
 		if err != nil {

@@ -52,7 +52,7 @@ func TestServeDocument(t *testing.T) {
 	command := exec.CommandContext(t.Context(), "sh", "-e", "-c", "trap 'kill $! 2>/dev/null || true' EXIT\n"+strings.Join(script, "\n"))
 	command.Dir = dir
 	command.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "TENON_CACHE_DIR="+t.TempDir(),
-		"TENON_LISTEN="+address, "TENON_SERVER=http://"+address)
+		"TENON_LISTEN="+address, "TENON_SERVER=http://"+address, "XDG_STATE_HOME="+t.TempDir())
 	output, err := command.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)

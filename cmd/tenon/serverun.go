@@ -14,15 +14,31 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/host/watch"
 )
 
 // drainTime is how long requests in flight may take after SIGTERM.
 const drainTime = 30 * time.Second
 
+// tellTime is how long a collector of traces may take for the last ones.
+const tellTime = 3 * time.Second
+
 // runServer serves until the first signal, and then ends what is in flight; a second signal is not caught.
 func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	c.spares = 4 // it answers loads for as long as it lives
+	tally := server.NewTally()
+	stopTelling, err := telemetry.Start(ctx, telemetry.Options{Service: "tenon", Version: version, Log: c.log(), OnStep: tally.Step})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellTime)
+		defer cancel()
+		if err := stopTelling(last); err != nil {
+			c.log().Warn("the last traces were not delivered", "cause", err)
+		}
+	}()
 	h, err := c.host()
 	if err == nil {
 		h, err = o.backend.use(h)
@@ -41,12 +57,13 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	defer listener.Close() // a front that serves has closed it
 	serving, err := h.ServeWith(ctx, host.ServeOptions{
 		Base: o.base, Name: o.name, Data: data, State: state, Mode: server.Mode(o.state.mode), Memory: o.state.bytes,
+		OnLoad: tally.Load,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, serving.Stop(context.WithoutCancel(ctx))) }()
-	options := server.Options{Log: c.log(), BaseName: o.name, Addr: listener.Addr().String(), Version: version}
+	options := server.Options{Log: c.log(), BaseName: o.name, Addr: listener.Addr().String(), Version: version, Tally: tally}
 	if err := o.security.apply(&options, c.log()); err != nil {
 		return err
 	}
@@ -95,7 +112,7 @@ func (c *command) serveOn(ctx context.Context, served <-chan error, o serveOptio
 		defer folder.Wait()
 		defer stop()
 		folder.Go(func() {
-			watched <- watch.Watch(looking, o.watch, again.serving, watch.Options{Action: watch.Action(o.watchAction), Base: o.name, Log: c.log()})
+			watched <- watch.Watch(looking, o.watch, again.serving, watch.Options{Action: watch.Action(o.watchAction), Base: o.name, Log: server.Logger(c.log())})
 		})
 	}
 	hangups, stop := hangups()

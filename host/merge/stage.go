@@ -6,7 +6,9 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"log/slog"
 
+	"github.com/tenon-ml/tenon/host/telemetry"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -48,7 +50,9 @@ func (p *Plan) StageTelling(ctx context.Context, client backendpb.BackendClient,
 }
 
 // stage has the backend compute, and takes what it says of each tensor. A backend that is not listened to any more need not go on.
-func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged *Staged, told func(done, total int)) error {
+func (p *Plan) stage(ctx context.Context, client backendpb.BackendClient, staged *Staged, told func(done, total int)) (err error) {
+	ctx, end := telemetry.Step(ctx, telemetry.StepStage, slog.String("generation", DigestString(p.Digest)))
+	defer end(&err)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.Stage(ctx, p.StageRequest())
@@ -98,7 +102,9 @@ func (p *Plan) collect(recv func() (*backendpb.MergeEvent, error), staged *Stage
 }
 
 // verify asks the backend to rehash and to multiply, and holds both against the merge.
-func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, staged *Staged) error {
+func (p *Plan) verify(ctx context.Context, client backendpb.BackendClient, staged *Staged) (err error) {
+	ctx, end := telemetry.Step(ctx, telemetry.StepVerify, slog.String("generation", DigestString(p.Digest)))
+	defer end(&err)
 	seed := newProbeSeed()
 	response, err := client.Verify(ctx, &backendpb.VerifyRequest{Generation: p.Digest[:], Seed: seed})
 	if err != nil {

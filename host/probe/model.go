@@ -146,8 +146,9 @@ func (m *Model) tooLong(prompt string, maxTokens int) string {
 func (m *Model) complete(ctx context.Context, generation []byte, prompt string, maxTokens int, oneLine bool) (Completed, error) {
 	ctx, cancel := context.WithCancel(ctx) // the backend stops once this returns
 	defer cancel()
+	ids := m.Tokenizer.Encode(prompt, true)
 	stream, err := m.Client.Generate(ctx, &backendpb.GenerateRequest{
-		Generation: generation, Prompt: m.Tokenizer.Encode(prompt, true), MaxTokens: int32(maxTokens), Stop: m.EOS, Logprobs: -1,
+		Generation: generation, Prompt: ids, MaxTokens: int32(maxTokens), Stop: m.EOS, Logprobs: -1,
 	})
 	if err != nil {
 		return Completed{}, err
@@ -160,7 +161,7 @@ func (m *Model) complete(ctx context.Context, generation []byte, prompt string, 
 		return Completed{}, liar("the backend answers from another generation than the one it was asked for")
 	}
 	var text strings.Builder
-	decoder := m.Tokenizer.NewDecoder(true)
+	decoder := m.Tokenizer.NewDecoderAfter(ids, true)
 	for tokens := 0; tokens <= maxTokens; { // one more event than tokens: how it ended
 		event, err := stream.Recv()
 		switch token := event.GetToken(); {

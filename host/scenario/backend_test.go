@@ -139,7 +139,7 @@ func TestBackendDiesOfAMerge(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, body, err := s.tryLoad("menu", second)
-	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "BACKEND_DOWN") {
+	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_BACKEND") {
 		t.Errorf("%d %s %v", code, body, err)
 	}
 	died, err := os.ReadFile(deaths)

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"strings"
+
+	"github.com/tenon-ml/tenon/host/telemetry"
 )
 
 // Actor is who asks for something.
@@ -24,6 +27,21 @@ func ActorOf(ctx context.Context) Actor {
 		return actor
 	}
 	return Actor{Name: "operator"}
+}
+
+// Logger adds to each line whose context knows it: who asks, for which tenant, and the trace it is a part of.
+func Logger(log *slog.Logger) *slog.Logger {
+	return slog.New(telemetry.LogHandler(log.Handler(), func(ctx context.Context) []slog.Attr {
+		actor, ok := ctx.Value(actorKey{}).(Actor)
+		if !ok {
+			return nil
+		}
+		about := []slog.Attr{slog.String("actor", actor.Name)}
+		if actor.Tenant != "" {
+			about = append(about, slog.String("tenant", actor.Tenant))
+		}
+		return about
+	}))
 }
 
 // Qualify is the name of a tenant's alias in the engine. The operator's aliases, which everybody may use, have no tenant in them; no alias has

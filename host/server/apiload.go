@@ -42,18 +42,16 @@ func (s *Server) loadAdapter(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// gate loads, counts and logs. Its error is the answer; what the gate refused is one.
+// gate loads and logs. Its error is the answer; what the gate refused is one.
 func (s *Server) gate(r *http.Request, load Load) (*Loaded, error) {
 	loaded, err := s.view(r.Context()).Load(r.Context(), load)
 	if err != nil {
-		s.metrics.loads.WithLabelValues("error").Inc()
-		who := PrincipalOf(r.Context())
-		s.log.Warn("load failed", "alias", escape(load.Alias), "tenant", who.Tenant, "actor", who.Name, "ref", escape(load.Ref), "cause", escape(err.Error()))
+		s.log.WarnContext(r.Context(), "load failed", "alias", escape(load.Alias), "ref", escape(load.Ref), "cause", escape(err.Error()))
 		return nil, err
 	}
 	rep := loaded.Report
-	s.metrics.loads.WithLabelValues(string(rep.Verdict)).Inc()
-	s.note(r, "adapter checked", load.Alias, "ref", escape(load.Ref), "digest", rep.Adapter.Digest, "verdict", string(rep.Verdict))
+	s.note(r, "adapter checked", load.Alias, "ref", escape(load.Ref), "digest", rep.Adapter.Digest, "verdict", string(rep.Verdict),
+		"generation", loaded.Model.Generation)
 	if !rep.Verdict.Open() {
 		return nil, refused(rep)
 	}

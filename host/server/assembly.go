@@ -31,8 +31,9 @@ type placed struct {
 	prompt bool
 }
 
-func newAssembly(tok *tokenizer.Tokenizer, stops []string, logprobs bool) *assembly {
-	return &assembly{tok: tok, decoder: tok.NewDecoder(true), stops: stops, logprobs: logprobs}
+// newAssembly begins the text after a prompt.
+func newAssembly(tok *tokenizer.Tokenizer, prompt []int32, stops []string, logprobs bool) *assembly {
+	return &assembly{tok: tok, decoder: tok.NewDecoderAfter(prompt, true), stops: stops, logprobs: logprobs}
 }
 
 // echo puts the prompt before the generated text. tokens are the backend's, one for each id, or nil where no log-probabilities are asked

@@ -59,6 +59,7 @@ type chatToken struct {
 
 // chat answers POST /v1/chat/completions.
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
+	begun := time.Now()
 	var body chatRequest
 	if err := readBody(w, r, &body); err != nil {
 		return err
@@ -67,7 +68,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, c, func(generation string) shape {
+	return s.answer(w, r, c, begun, func(generation string) shape {
 		kind := "chat.completion"
 		if c.stream {
 			kind += ".chunk"

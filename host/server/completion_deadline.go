@@ -34,12 +34,15 @@ func (s *Server) deadline(r *http.Request) (context.Context, context.CancelFunc,
 	return ctx, cancel, nil
 }
 
-// late makes an error that came because the request's time is over say so.
+// late makes an error that came because the request's time is over say so, and one that came because its client left worth no word.
 func late(ctx context.Context, err error) error {
-	if err == nil || !errors.Is(context.Cause(ctx), errDeadline) {
+	if _, gone := err.(clientGone); gone || err == nil {
 		return err
 	}
-	if _, gone := err.(clientGone); gone {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return clientGone{err}
+	}
+	if !errors.Is(context.Cause(ctx), errDeadline) {
 		return err
 	}
 	return &apiError{status: http.StatusGatewayTimeout, code: fault.Canceled, quiet: true, message: errDeadline.Error()}

@@ -170,7 +170,7 @@ func TestNonsense(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t)
 			r := &run{events: &fakeStream{ctx: t.Context(), fake: f, events: c.events}, wanted: wanted{request: request, prompt: prompt{ids: request.GetPrompt()}},
-				text: newAssembly(f.tok, nil, true)}
+				text: newAssembly(f.tok, nil, nil, true)}
 			if e := toAPI(r.to(func() error { return nil })); e.code != fault.BackendDown {
 				t.Errorf("got %v", e)
 			}

@@ -23,6 +23,7 @@ type run struct {
 	prompt     []*backendpb.Token // with echo and log-probabilities
 	cached     int                // tokens of the prompt that were not computed again
 	generated  int                // tokens
+	first      func()             // hears of each token; may be nil
 	reason     string             // finish_reason
 }
 
@@ -72,7 +73,7 @@ func (s *Server) startOne(ctx context.Context, c *completion, i int) (*run, erro
 		return nil, backendNonsense("found %d tokens of a prompt of %d", cached, len(w.request.GetPrompt()))
 	}
 	r := &run{index: i, events: events, generation: GenerationName(bound.GetGeneration()), wanted: w, echo: c.echo, cached: cached,
-		text: newAssembly(s.engine.Tokenizer(), c.stops, w.request.GetLogprobs() >= 0)}
+		text: newAssembly(s.engine.Tokenizer(), w.prompt.ids, c.stops, w.request.GetLogprobs() >= 0)}
 	if c.echo && !w.request.GetPromptLogprobs() {
 		r.text.echo(w.prompt, nil)
 	}
@@ -126,6 +127,9 @@ func (r *run) to(progress func() error) error {
 				return err
 			}
 			r.generated++
+			if r.first != nil {
+				r.first()
+			}
 			if r.text.push(e.Token, slices.Contains(r.wanted.request.GetStop(), e.Token.GetId())); r.text.stopped {
 				r.reason = "stop"
 				return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type shape interface {
 
 // completions answers POST /v1/completions.
 func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
+	begun := time.Now()
 	var body completionRequest
 	if err := readBody(w, r, &body); err != nil {
 		return err
@@ -48,14 +50,14 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, c, func(generation string) shape {
+	return s.answer(w, r, c, begun, func(generation string) shape {
 		return &completionShape{completionObject{ID: "cmpl-" + strings.ToLower(rand.Text()), Object: "text_completion",
 			Created: time.Now().Unix(), Model: c.name, Fingerprint: generation}}
 	})
 }
 
-// answer has the texts of a request made, and writes them.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *completion, form func(generation string) shape) error {
+// answer has the texts of a request made that came at that time, and writes them.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *completion, begun time.Time, form func(generation string) shape) error {
 	alias := c.choices[0].request.GetAlias()
 	leave, err := s.queue.enter(alias, len(c.choices))
 	if err != nil {
@@ -75,6 +77,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *completion, f
 	}
 	defer stop()
 	admitted()
+	first := sync.OnceFunc(func() { s.metrics.first.Observe(time.Since(begun).Seconds()) })
+	for _, run := range runs {
+		run.first = first
+	}
 	s.metrics.tokens.WithLabelValues("prompt").Add(float64(usage(runs).PromptTokens))
 	defer func() { s.metrics.tokens.WithLabelValues("generated").Add(float64(usage(runs).CompletionTokens)) }()
 	w.Header().Set("X-Tenon-Generation", runs[0].generation)

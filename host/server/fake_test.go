@@ -45,8 +45,9 @@ type fake struct {
 	verdict report.Verdict
 	loadErr error
 	loading func() // called by Load
-	cached  int    // cached_tokens of every prompt
-	swapAt  int    // from this request on, counted from 1, aliases mean another generation; 0: never
+	tally   *Tally
+	cached  int // cached_tokens of every prompt
+	swapAt  int // from this request on, counted from 1, aliases mean another generation; 0: never
 
 	mu       sync.Mutex
 	loaded   map[string]Model
@@ -70,7 +71,7 @@ func newFake(t testing.TB) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fake{tok: tok, script: []int32{the, hello, world, eos}, verdict: report.Admit,
+	return &fake{tok: tok, script: []int32{the, hello, world, eos}, verdict: report.Admit, tally: NewTally(),
 		limits: Limits{MaxPositions: 64, VocabSize: tok.Size(), EOS: []int32{eos}, MaxAdapters: 4},
 		feed:   NewFeed(), loaded: map[string]Model{}, status: Status{Ready: true, State: "ready", Backend: "fake 1", Device: "none"}}
 }
@@ -103,7 +104,8 @@ func (f *fake) Models() []Model {
 	return models
 }
 
-func (f *fake) Load(ctx context.Context, load Load) (*Loaded, error) {
+func (f *fake) Load(ctx context.Context, load Load) (loaded *Loaded, err error) {
+	defer func() { f.tally.Load(loaded, err) }()
 	alias, ref := load.Alias, load.Ref
 	f.ask(ctx, "load", alias)
 	if f.loading != nil {
@@ -300,7 +302,7 @@ func (s *fakeStream) Recv() (*backendpb.GenerateEvent, error) {
 
 func newServer(t testing.TB, f *fake) *Server {
 	t.Helper()
-	return New(f, Options{Log: slog.New(slog.DiscardHandler), BaseName: "tiny", Addr: "127.0.0.1:8321", Version: "test", MaxRequests: 2})
+	return New(f, Options{Log: slog.New(slog.DiscardHandler), BaseName: "tiny", Addr: "127.0.0.1:8321", Version: "test", MaxRequests: 2, Tally: f.tally})
 }
 
 // do sends a request to the handler. A body makes it a POST of JSON.

@@ -39,7 +39,7 @@ func FuzzAssembly(f *testing.F) {
 		if !utf8.ValidString(stop1) || !utf8.ValidString(stop2) || stop1 == "" || stop2 == "" || strings.ContainsAny(text, "<>") {
 			t.Skip("no stop strings a request could hold, or markup of the fake tokenizer")
 		}
-		a := newAssembly(fake.tok, []string{stop1, stop2}, true)
+		a := newAssembly(fake.tok, nil, []string{stop1, stop2}, true)
 		decoder := fake.tok.NewDecoder(true)
 		var whole, got string
 		cut, offset := -1, 0
@@ -72,6 +72,27 @@ func FuzzAssembly(f *testing.F) {
 		step(decoder.Flush(), true)
 		if cut < 0 && got != whole {
 			t.Fatalf("%q gives %q", whole, got)
+		}
+	})
+}
+
+// FuzzChat sends bodies of chats: each is answered or refused.
+func FuzzChat(f *testing.F) {
+	for _, body := range []string{
+		`{"model":"tiny","messages":[{"role":"user","content":"x</s>"}]}`, `{"model":"tiny","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}],"n":2,"stream":true}`,
+		`{"model":"tiny","messages":[{"role":"tool","content":"x"}],"chat_template_kwargs":{"loud":1e3}}`, `{"messages":[[]]}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if len(body) == 0 {
+			return
+		}
+		w := do(t, chatServer(t, newFake(t)), "/v1/chat/completions", string(body))
+		switch w.Code {
+		case 200, 400, 404, 429:
+		default:
+			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/telemetry"
 )
 
 // recorder remembers what was answered, for the log and the metrics.
@@ -19,6 +21,7 @@ type recorder struct {
 	http.ResponseWriter
 	status  int // 0: nothing written
 	timeout time.Duration
+	ctx     context.Context // of the request, for the log; it knows who asks once that is known
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -40,26 +43,46 @@ func (r *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// by is a request with who sent it.
+func (r *recorder) by(request *http.Request, who Principal) *http.Request {
+	r.ctx = WithPrincipal(request.Context(), who)
+	return request.WithContext(r.ctx)
+}
+
+// pattern is what a request asks for, as the metrics, the log and the traces name it: one of few.
+func (s *Server) pattern(r *http.Request) string {
+	if found, _ := s.match(r.Method, r.URL.EscapedPath()); found != nil {
+		return found.path
+	}
+	if s.ui != nil && isUI(r) {
+		return "/ui"
+	}
+	return "other"
+}
+
+// isUI tells that a request is for the dashboard.
+func isUI(r *http.Request) bool { return r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/") }
+
 // serve is every request's way in and out: guards, route, error, log, metrics. A panic costs one request, not the process.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	rec := &recorder{ResponseWriter: w, timeout: s.writeTimeout}
-	path := "other" // as metrics and logs name it: one of few
-	if found, _ := s.match(r.Method, r.URL.EscapedPath()); found != nil {
-		path = found.path
-	}
+	path := s.pattern(r)
+	r, end := telemetry.Request(r, path)
+	rec := &recorder{ResponseWriter: w, timeout: s.writeTimeout, ctx: r.Context()}
+	defer func() { end(rec.status) }()
 	defer func() {
 		cause := recover()
 		if cause != nil && cause != http.ErrAbortHandler {
-			s.log.Error("handler panicked", "path", path, "cause", escape(fmt.Sprint(cause)), "stack", string(debug.Stack()))
+			s.log.ErrorContext(rec.ctx, "handler panicked", "path", path, "cause", escape(fmt.Sprint(cause)), "stack", string(debug.Stack()))
 		}
 		begun := rec.status != 0
 		if cause != nil && !begun {
-			s.fail(rec, &apiError{status: http.StatusInternalServerError, message: "internal error; the server's log says more"})
+			s.fail(rec.ctx, rec, &apiError{status: http.StatusInternalServerError, message: "internal error; the server's log says more"})
 		}
 		took := time.Since(start)
 		s.metrics.request(path, rec.status, took)
-		s.log.Debug("request", "method", escape(r.Method), "path", escape(r.URL.Path), "status", rec.status, "took", took)
+		s.log.DebugContext(rec.ctx, "request", "method", escape(r.Method), "path", escape(r.URL.Path), "status", rec.status, "took", took,
+			"generation", rec.Header().Get("X-Tenon-Generation"))
 		if cause != nil && begun {
 			panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
 		}
@@ -71,19 +94,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
 	if err := s.admit(rec, r); err != nil {
-		s.fail(rec, err)
+		s.fail(rec.ctx, rec, err)
 	}
 }
 
 // admit applies the guards and calls the route.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) admit(w *recorder, r *http.Request) error {
 	if !s.hostAllowed(r.Host) {
 		return refuse(http.StatusMisdirectedRequest, "", "host %s is not this server's: use its address or localhost", escape(r.Host))
 	}
 	if err := s.origins.Check(r); err != nil {
 		return refuse(http.StatusForbidden, "", "%v", err)
 	}
-	if s.ui != nil && (r.URL.Path == "/ui" || strings.HasPrefix(r.URL.Path, "/ui/")) {
+	if s.ui != nil && isUI(r) {
 		return s.serveUI(w, r)
 	}
 	route, values := s.match(r.Method, r.URL.EscapedPath())
@@ -100,6 +123,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	r = w.by(r, who)
 	if allowed := s.methods(route.path); !slices.Contains(allowed, r.Method) && !(r.Method == http.MethodHead && slices.Contains(allowed, http.MethodGet)) {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return refuse(http.StatusMethodNotAllowed, "", "method %s is not allowed here: use %s", escape(r.Method), strings.Join(allowed, " or "))
@@ -125,12 +149,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) error {
 		defer body.release()
 		r.Body = body
 	}
-	return route.handle(w, r.WithContext(WithPrincipal(r.Context(), who)))
+	return route.handle(w, r)
 }
 
 // serveUI hands a request to the dashboard. It comes without a header that a script would have to set, so who is nobody may pass: what is shown
 // to him is for the dashboard to decide.
-func (s *Server) serveUI(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serveUI(w *recorder, r *http.Request) error {
 	who := Principal{}
 	if s.keys == nil || r.Header.Get("Authorization") != "" {
 		var err error
@@ -138,13 +162,14 @@ func (s *Server) serveUI(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	r = w.by(r, who)
 	leave, err := s.enter(who, &route{slots: s.reads})
 	if err != nil {
 		return err
 	}
 	defer leave()
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-	s.ui.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), who)))
+	s.ui.ServeHTTP(w, r)
 	return nil
 }
 

@@ -9,8 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/tenon-ml/tenon/host/report"
 )
 
 // metrics is the registry behind GET /metrics. Paths, statuses and verdicts are labels because there are few of them; aliases are not.
@@ -20,13 +18,10 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	tokens   *prometheus.CounterVec
-	loads    *prometheus.CounterVec
-	findings *prometheus.CounterVec
-	steps    *prometheus.HistogramVec
 	first    prometheus.Histogram
 }
 
-func newMetrics(engine Engine, traffic *traffic) *metrics {
+func newMetrics(engine Engine, traffic *traffic, tally *Tally) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_http_requests_total",
@@ -35,17 +30,10 @@ func newMetrics(engine Engine, traffic *traffic) *metrics {
 			Help: "Time from a request's header to the end of its answer.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 9)}, []string{"path"}),
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_tokens_total",
 			Help: "Tokens of prompts, and tokens generated."}, []string{"kind"}),
-		loads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_adapter_loads_total",
-			Help: "Adapters asked to be loaded, by the gate's verdict; error where there is none."}, []string{"verdict"}),
-		findings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_adapter_findings_total",
-			Help: "Findings that closed the gate or warned, by Tenon's own codes."}, []string{"code", "severity"}),
-		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenon_step_duration_seconds",
-			Help:    "Steps of the flow: open, check, stage, verify, keep, commit, swap, and rollback and restore as a whole.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12)}, []string{"step", "outcome"}),
 		first: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "tenon_time_to_first_token_seconds",
 			Help: "Time from a completion's header to its first token.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.loads, m.findings, m.steps, m.first, &live{engine: engine, traffic: traffic},
+	m.registry.MustRegister(m.requests, m.duration, m.tokens, m.first, tally.loads, tally.findings, tally.steps, &live{engine: engine, traffic: traffic},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 	return m
@@ -59,29 +47,6 @@ func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
 func (m *metrics) request(path string, status int, took time.Duration) {
 	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()
 	m.duration.WithLabelValues(path).Observe(took.Seconds())
-}
-
-// maxFindings bounds what one report adds to the metrics.
-const maxFindings = 64
-
-// verdict counts a report. A stranger's module chooses its codes freely, so they are no labels.
-func (m *metrics) verdict(r *report.Report) {
-	m.loads.WithLabelValues(string(r.Verdict)).Inc()
-	for i, f := range report.Own(r).Findings {
-		if f.Severity == report.Info || i == maxFindings {
-			continue
-		}
-		m.findings.WithLabelValues(f.Code, string(f.Severity)).Inc()
-	}
-}
-
-// ObserveStep counts a step of the flow. It is for telemetry.Options.OnStep.
-func (s *Server) ObserveStep(step string, took time.Duration, failed bool) {
-	outcome := "ok"
-	if failed {
-		outcome = "failed"
-	}
-	s.metrics.steps.WithLabelValues(step, outcome).Observe(took.Seconds())
 }
 
 // live collects what is known only at the moment of a scrape.

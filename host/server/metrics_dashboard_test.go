@@ -34,8 +34,9 @@ func TestGrafanaDashboard(t *testing.T) {
 	s := newServer(t, f)
 	do(t, s, "/v1/load_lora_adapter", `{"lora_name":"chat","lora_path":"/a"}`)
 	do(t, s, "/v1/completions", `{"model":"chat","prompt":"hello"}`)
-	s.metrics.verdict(&report.Report{Verdict: report.Deny, Findings: []report.Finding{{Code: "AD_TARGET", Severity: report.DenySeverity}}})
-	s.ObserveStep("stage", time.Second, true)
+	f.verdict = report.Deny
+	do(t, s, "/v1/load_lora_adapter", `{"lora_name":"bad","lora_path":"/a"}`)
+	f.tally.Step("stage", time.Second, true)
 	families := map[string]bool{}
 	for name := range scrape(t, s) {
 		family, _, _ := strings.Cut(name, "{")

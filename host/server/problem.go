@@ -89,6 +89,9 @@ func typeOf(status int) string {
 
 // toAPI gives any error a status: its own, or that of the fault it carries.
 func toAPI(err error) *apiError {
+	if _, gone := err.(clientGone); gone { // nobody reads it
+		return &apiError{status: http.StatusServiceUnavailable, code: fault.Canceled, quiet: true, message: "the client has gone"}
+	}
 	var own *apiError
 	if errors.As(err, &own) {
 		return own
@@ -131,10 +134,10 @@ func backendNonsense(what string, args ...any) error {
 }
 
 // fail answers with an error.
-func (s *Server) fail(w http.ResponseWriter, err error) {
+func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	e := toAPI(err)
 	if e.status >= 500 && !e.quiet {
-		s.log.Error("request failed", "status", e.status, "code", string(e.code), "cause", escape(e.message))
+		s.log.ErrorContext(ctx, "request failed", "status", e.status, "code", string(e.code), "cause", escape(e.message))
 	}
 	if e.retry {
 		w.Header().Set("Retry-After", strconv.Itoa(max(e.after, 1)))

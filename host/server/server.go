@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -34,9 +35,9 @@ const (
 
 // Options of New. Log, BaseName and Addr are required.
 type Options struct {
-	Log            *slog.Logger
-	BaseName       string // the base's model name; no alias may take it
-	Addr           string // "host:port" that is listened on: it decides which Host headers are answered
+	Log            *slog.Logger // New has it say who asks
+	BaseName       string       // the base's model name; no alias may take it
+	Addr           string       // "host:port" that is listened on: it decides which Host headers are answered
 	Version        string
 	MaxRequests    int            // texts at once, queued ones included; 0 means 256
 	MaxPerModel    int            // of them of one model; 0 means all
@@ -45,6 +46,8 @@ type Options struct {
 	Keys           *Keys          // nil: whoever reaches the server may do everything
 	MetricsOpen    bool           // GET /metrics needs no key
 	Certificate    *Certificate   // nil: no TLS
+	// Tally is what counts the engine's flow; nil shows nothing of that.
+	Tally *Tally
 	// UI answers GET and POST below /ui/. It has the principal of a request in its context: nobody, where there was no key.
 	UI http.Handler
 }
@@ -87,7 +90,7 @@ func New(engine Engine, opts Options) *Server {
 	}
 	ip, err := netip.ParseAddr(host)
 	s := &Server{
-		engine: engine, log: opts.Log, base: opts.BaseName, version: opts.Version,
+		engine: engine, log: Logger(opts.Log), base: opts.BaseName, version: opts.Version,
 		host: host, loopback: err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost"),
 		origins:  http.NewCrossOriginProtection(),
 		traffic:  newTraffic(),
@@ -101,7 +104,7 @@ func New(engine Engine, opts Options) *Server {
 		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
 	s.queue = newQueue(opts.MaxRequests, opts.MaxPerModel, s.traffic)
-	s.metrics = newMetrics(engine, s.traffic)
+	s.metrics = newMetrics(engine, s.traffic, cmp.Or(opts.Tally, NewTally()))
 	s.routes = s.table()
 	s.document = s.openAPI()
 	s.http = &http.Server{

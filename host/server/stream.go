@@ -75,15 +75,16 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, c *completio
 	if err == nil {
 		return
 	}
+	err = late(ctx, err)
 	if _, gone := err.(clientGone); gone {
 		return
 	}
-	e := toAPI(late(ctx, err))
+	e := toAPI(err)
 	if e.code == "" {
 		e.code = fault.BackendDown
 	}
 	if !e.quiet {
-		s.log.Error("stream failed", "model", c.model.ID, "generation", runs[0].generation, "cause", escape(e.message))
+		s.log.ErrorContext(ctx, "stream failed", "model", c.model.ID, "generation", runs[0].generation, "cause", escape(e.message))
 	}
 	_ = out.json(e.body()) // nothing is left to tell a client that is gone
 }

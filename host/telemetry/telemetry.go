@@ -5,15 +5,16 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"os"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -21,7 +22,9 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
+	api "go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
 
 	"github.com/tenon-ml/tenon/host/fault"
 )
@@ -36,17 +39,18 @@ const (
 	StepCommit   = "commit"   // write the activation down
 	StepSwap     = "swap"     // have the backend turn the alias
 	StepRollback = "rollback" // a way back, as a whole
-	StepRestore  = "restore"  // bring a backend that started again to where the last one was
+	StepRestore  = "restore"  // bring a host or a backend that started again to where the last one was
 )
 
-// stepScope marks the spans that are steps.
-const stepScope = "github.com/tenon-ml/tenon/step"
+// scope is what says who made a span.
+const scope = "github.com/tenon-ml/tenon"
 
 // Options of Start.
 type Options struct {
 	Service string // as the collector lists it
 	Version string
 	OnStep  func(step string, took time.Duration, failed bool) // may be nil
+	Log     *slog.Logger                                       // hears of traces that could not be delivered; nil is slog's own
 	Often   bool                                               // export each second, rather than each five
 	Also    []trace.SpanProcessor                              // besides, for tests
 }
@@ -69,9 +73,6 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 		return nil, fault.New(fault.UsageFlag, "OTEL_RESOURCE_ATTRIBUTES cannot be used").Wrap(err)
 	}
 	options := []trace.TracerProviderOption{trace.WithResource(described)}
-	if o.OnStep != nil {
-		options = append(options, trace.WithSpanProcessor(counter{o.OnStep}))
-	}
 	for _, p := range o.Also {
 		options = append(options, trace.WithSpanProcessor(p))
 	}
@@ -86,23 +87,44 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 		}
 		options = append(options, trace.WithBatcher(exporter, batches...))
 	}
+	log := cmp.Or(o.Log, slog.Default())
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were lost", "cause", err) }))
 	provider := trace.NewTracerProvider(options...)
 	otel.SetTracerProvider(provider)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
-	return provider.Shutdown, nil
+	heard := &o.OnStep
+	onStep.Store(heard)
+	return func(ctx context.Context) error {
+		onStep.CompareAndSwap(heard, nil)
+		return provider.Shutdown(ctx)
+	}, nil
 }
 
-// Step begins a step, about what is said of it. Its end is told whether it failed.
+// onStep hears of every step. It is no part of the traces, of which a client or the environment may leave some out.
+var onStep atomic.Pointer[func(step string, took time.Duration, failed bool)]
+
+// Step begins a step, about what is said of it: digests and names of few, nothing that a collector must not read. Its end is told whether it
+// failed.
 func Step(ctx context.Context, name string, about ...slog.Attr) (context.Context, func(*error)) {
-	ctx, span := otel.Tracer(stepScope).Start(ctx, name)
-	for _, a := range about {
-		span.SetAttributes(attribute.String(a.Key, a.Value.String()))
-	}
+	begun := time.Now()
+	ctx, span := otel.Tracer(scope).Start(ctx, name)
+	About(ctx, about...)
 	return ctx, func(failed *error) {
 		if err := *failed; err != nil {
 			span.SetStatus(codes.Error, string(codeOf(err)))
 		}
 		span.End()
+		if heard := onStep.Load(); heard != nil && *heard != nil {
+			(*heard)(name, time.Since(begun), *failed != nil)
+		}
+	}
+}
+
+// About says of ctx's step what was not known when it began.
+func About(ctx context.Context, about ...slog.Attr) {
+	span := api.SpanFromContext(ctx)
+	for _, a := range about {
+		span.SetAttributes(attribute.String(a.Key, a.Value.String()))
 	}
 }
 
@@ -117,23 +139,6 @@ func codeOf(err error) fault.Code {
 	return "error"
 }
 
-// counter hears of steps as they end.
-type counter struct {
-	onStep func(string, time.Duration, bool)
-}
-
-var _ trace.SpanProcessor = counter{}
-
-func (counter) OnStart(context.Context, trace.ReadWriteSpan) {}
-func (counter) Shutdown(context.Context) error               { return nil }
-func (counter) ForceFlush(context.Context) error             { return nil }
-
-func (c counter) OnEnd(s trace.ReadOnlySpan) {
-	if s.InstrumentationScope().Name == stepScope {
-		c.onStep(s.Name(), s.EndTime().Sub(s.StartTime()), s.Status().Code == codes.Error)
-	}
-}
-
 // Backend makes a backend's process go on with the host's traces, where somebody collects them: options for its server. What is left to be sent
 // when the process ends is lost, since a backend is ended from outside; spans are sent each second.
 func Backend(service, version string) []grpc.ServerOption {
@@ -144,15 +149,15 @@ func Backend(service, version string) []grpc.ServerOption {
 		slog.Warn("this backend sends no traces", "cause", err)
 		return nil
 	}
-	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler())}
-}
-
-// Handler makes each request a span, a part of its client's trace where there is one. name gives what is asked for, which must be one of few.
-func Handler(next http.Handler, name func(*http.Request) string) http.Handler {
-	return otelhttp.NewHandler(next, "request", otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + name(r) }))
+	return []grpc.ServerOption{grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(tells)))}
 }
 
 // DialOptions make the host's calls carry its traces.
 func DialOptions() []grpc.DialOption {
-	return []grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler())}
+	return []grpc.DialOption{grpc.WithStatsHandler(otelgrpc.NewClientHandler(otelgrpc.WithFilter(tells)))}
+}
+
+// tells keeps out of the traces the calls that only ask how the backend is, again and again.
+func tells(call *stats.RPCTagInfo) bool {
+	return !strings.HasSuffix(call.FullMethodName, "/Status") && !strings.HasPrefix(call.FullMethodName, "/grpc.health.")
 }

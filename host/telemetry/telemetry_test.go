@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
@@ -78,18 +79,25 @@ func TestExport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, end := Step(t.Context(), StepSwap)
+	r := httptest.NewRequest(http.MethodPost, "/v1/tenants/secret?key=secret", nil)
+	r.Header.Set("User-Agent", "secret")
+	r, done := Request(r, "/v1/tenants/{tenant}")
+	_, end := Step(r.Context(), StepSwap)
 	var none error
 	end(&none)
+	done(http.StatusOK)
 	if err := stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	for _, text := range []string{"tenon-under-test", StepSwap} {
+	for _, text := range []string{"tenon-under-test", StepSwap, "POST /v1/tenants/{tenant}"} {
 		if !bytes.Contains(got, []byte(text)) {
 			t.Errorf("the collector did not get %q", text)
 		}
+	}
+	if bytes.Contains(got, []byte("secret")) {
+		t.Errorf("the collector got what is none of its business: %q", got)
 	}
 	t.Setenv("OTEL_SDK_DISABLED", "true")
 	if Exporting() {
@@ -113,5 +121,56 @@ func TestLogLinesSayWhoAsked(t *testing.T) {
 	lines := strings.Split(out.String(), "\n")
 	if !strings.Contains(lines[0], "digest=d trace=") || !strings.Contains(lines[0], "tenant=acme") || strings.Contains(lines[1], "trace=") || !strings.Contains(lines[1], "g.tenant=acme") {
 		t.Errorf("%q", lines)
+	}
+}
+
+// A request is a part of its client's trace. A client that wants no traces is counted all the same.
+func TestRequests(t *testing.T) {
+	counted := 0
+	recorded := tracetest.NewSpanRecorder()
+	stop, err := Start(t.Context(), Options{Service: "test", Also: []trace.SpanProcessor{recorded}, OnStep: func(string, time.Duration, bool) { counted++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t.Context())
+	const client = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, test := range []struct {
+		method, parent string
+		status         int
+		name, trace    string // "": there is no span
+	}{
+		{"GET", "00-" + client + "-00f067aa0ba902b7-01", 200, "GET /x/{y}", client},
+		{"GET", "00-" + client + "-00f067aa0ba902b7-00", 200, "", ""},
+		{"MADEUP", "", 500, "_OTHER /x/{y}", "any"},
+		{"GET", "nonsense", 200, "GET /x/{y}", "any"},
+	} {
+		recorded.Reset()
+		before := counted
+		r := httptest.NewRequest(test.method, "/x/1", nil)
+		r.Header.Set("Traceparent", test.parent)
+		r, end := Request(r, "/x/{y}")
+		_, over := Step(r.Context(), StepOpen, slog.String("adapter", "d"))
+		over(new(error))
+		end(test.status)
+		if counted != before+1 {
+			t.Errorf("%s %s: the step was counted %d times", test.method, test.parent, counted-before)
+		}
+		spans := recorded.Ended()
+		if test.name == "" {
+			if len(spans) != 0 {
+				t.Errorf("%s: %d spans, the client wants none", test.parent, len(spans))
+			}
+			continue
+		}
+		if len(spans) != 2 {
+			t.Fatalf("%s: %d spans", test.parent, len(spans))
+		}
+		step, request := spans[0], spans[1]
+		if request.Name() != test.name || step.Parent().SpanID() != request.SpanContext().SpanID() || (request.Status().Code == codes.Error) != (test.status == 500) {
+			t.Errorf("%s: %s in %s, status %v", test.parent, step.Name(), request.Name(), request.Status())
+		}
+		if id := request.SpanContext().TraceID().String(); (test.trace == client) != (id == client) {
+			t.Errorf("%s: the trace is %s", test.parent, id)
+		}
 	}
 }

@@ -80,7 +80,7 @@ static void fail(const char *what, const char *why) {
 
 static void quiet(int level, const char *text, void *data) {
 	(void)data;
-	if (level >= 4) // errors
+	if (level == 4) // errors
 		fputs(text, stderr);
 }
 

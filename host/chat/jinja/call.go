@@ -144,7 +144,7 @@ func (e *tested) eval(r *renderer, s *scope) (any, error) {
 	if err != nil {
 		return nil, at(e.line, err)
 	}
-	value, err := tests[e.name](of, args)
+	value, err := tests[e.name](r, of, args)
 	if err != nil {
 		return nil, at(e.line, prefixed("the test "+e.name, err))
 	}

@@ -101,7 +101,7 @@ func chooseFilter(byAttribute, keep bool) func(*renderer, any, arguments) (any, 
 			if !ok || tests[name.s] == nil {
 				return nil, fmt.Errorf("want a test that is supported")
 			}
-			holds = func(value any) (bool, error) { return tests[name.s](value, arguments{places: places[1:]}) }
+			holds = func(value any) (bool, error) { return tests[name.s](r, value, arguments{places: places[1:]}) }
 		}
 		out := &list{}
 		for _, item := range items {

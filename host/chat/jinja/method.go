@@ -38,7 +38,7 @@ func (m method) call(r *renderer, args arguments) (value any, err error) {
 	case *Dict:
 		value, err = m.dict(of, args)
 	case *list:
-		value, err = m.list(of, args)
+		value, err = m.list(r, of, args)
 	default:
 		err = fmt.Errorf("a %s has no methods", kindOf(of))
 	}
@@ -83,7 +83,7 @@ func (m method) dict(d *Dict, args arguments) (any, error) {
 	return nil, fmt.Errorf("a dict has none")
 }
 
-func (m method) list(l *list, args arguments) (any, error) {
+func (m method) list(r *renderer, l *list, args arguments) (any, error) {
 	if !slices.Contains(listMethods, m.name) {
 		return nil, fmt.Errorf("a list has none")
 	}
@@ -93,7 +93,11 @@ func (m method) list(l *list, args arguments) (any, error) {
 	}
 	n := int64(0)
 	for i, item := range l.items {
-		if equal(item, values[0]) {
+		same, err := r.equal(item, values[0])
+		if err != nil {
+			return nil, err
+		}
+		if same {
 			if n++; m.name == "index" {
 				return int64(i), nil
 			}

@@ -6,7 +6,7 @@ import (
 )
 
 // tests by name: what stands after "is".
-var tests = map[string]func(of any, args arguments) (bool, error){
+var tests = map[string]func(r *renderer, of any, args arguments) (bool, error){
 	"defined":     kindTest(func(v any) bool { _, ok := v.(undefined); return !ok }),
 	"undefined":   kindTest(func(v any) bool { _, ok := v.(undefined); return ok }),
 	"none":        kindTest(func(v any) bool { return v == nil }),
@@ -26,20 +26,20 @@ var tests = map[string]func(of any, args arguments) (bool, error){
 	"even":        remainderTest(0),
 	"odd":         remainderTest(1),
 	"divisibleby": divisibleTest,
-	"in": func(of any, args arguments) (bool, error) {
+	"in": func(r *renderer, of any, args arguments) (bool, error) {
 		values, err := args.bind(1, "seq")
 		if err != nil {
 			return false, err
 		}
-		return contains(values[0], of)
+		return r.contains(values[0], of)
 	},
 	"eq": compareTest("=="), "equalto": compareTest("=="), "==": compareTest("=="), "ne": compareTest("!="), "!=": compareTest("!="),
 	"lt": compareTest("<"), "lessthan": compareTest("<"), "<": compareTest("<"), "le": compareTest("<="), "<=": compareTest("<="),
 	"gt": compareTest(">"), "greaterthan": compareTest(">"), ">": compareTest(">"), "ge": compareTest(">="), ">=": compareTest(">="),
 }
 
-func kindTest(holds func(any) bool) func(any, arguments) (bool, error) {
-	return func(of any, args arguments) (bool, error) {
+func kindTest(holds func(any) bool) func(*renderer, any, arguments) (bool, error) {
+	return func(_ *renderer, of any, args arguments) (bool, error) {
 		_, err := args.bind(0)
 		return holds(of), err
 	}
@@ -61,18 +61,18 @@ func isCallable(value any) bool {
 	return false
 }
 
-func compareTest(operator string) func(any, arguments) (bool, error) {
-	return func(of any, args arguments) (bool, error) {
+func compareTest(operator string) func(*renderer, any, arguments) (bool, error) {
+	return func(r *renderer, of any, args arguments) (bool, error) {
 		values, err := args.bind(1, "b")
 		if err != nil {
 			return false, err
 		}
-		return compare(operator, of, values[0])
+		return r.compare(operator, of, values[0])
 	}
 }
 
-func remainderTest(want int64) func(any, arguments) (bool, error) {
-	return func(of any, args arguments) (bool, error) {
+func remainderTest(want int64) func(*renderer, any, arguments) (bool, error) {
+	return func(_ *renderer, of any, args arguments) (bool, error) {
 		_, err := args.bind(0)
 		i, ok := integer(of)
 		if err == nil && !ok {
@@ -82,7 +82,7 @@ func remainderTest(want int64) func(any, arguments) (bool, error) {
 	}
 }
 
-func divisibleTest(of any, args arguments) (bool, error) {
+func divisibleTest(_ *renderer, of any, args arguments) (bool, error) {
 	values, err := args.bind(1, "num")
 	if err != nil {
 		return false, err

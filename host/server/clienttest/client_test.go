@@ -4,10 +4,12 @@ package clienttest
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,22 +29,43 @@ func python(t *testing.T) string {
 	return name
 }
 
-// serve starts the command on a free port and returns its URL.
-func serve(t *testing.T, root string) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "tenon")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/tenon")
-	build.Dir = root
+// binary is the command, which all tests share.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "tenon-clienttest-")
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Join(dir, "tenon")
+	build := exec.Command("go", "build", "-o", name, "./cmd/tenon")
+	build.Dir = "../../.."
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return name, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if name, err := binary(); err == nil {
+		os.RemoveAll(filepath.Dir(name))
+	}
+	os.Exit(code)
+}
+
+// serve starts the command on a free port and returns its URL. The base is called "base".
+func serve(t *testing.T, base string, flags ...string) string {
+	t.Helper()
+	name, err := binary()
+	if err != nil {
+		t.Fatal(err)
 	}
 	template, err := filepath.Abs("template.jinja")
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(binary, "serve", "--base", filepath.Join(root, "examples/restaurant/base"), "--name", "base", "--listen", "127.0.0.1:0",
-		"--chat-template", template, "--max-requests", "4")
+	command := exec.Command(name, append([]string{"serve", "--base", base, "--name", "base", "--listen", "127.0.0.1:0",
+		"--chat-template", template, "--max-requests", "4"}, flags...)...)
 	command.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir(), "XDG_DATA_HOME="+t.TempDir())
 	out, err := command.StdoutPipe()
 	if err != nil {
@@ -88,7 +111,7 @@ func TestOpenAIClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := serve(t, root)
+	url := serve(t, filepath.Join(root, "examples/restaurant/base"))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a server that hangs must not hang the tests
 	defer cancel()
 	script := exec.CommandContext(ctx, interpreter, "client.py", url, filepath.Join(root, "examples/restaurant/adapter"))

@@ -100,7 +100,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, who server.Pr
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Tenon-Generation", server.GenerationName(first.GetAdmitted().GetGeneration()))
 	w.WriteHeader(http.StatusOK)
-	if err := writeText(w, stream, text); err != nil {
+	if err := writeText(w, stream, text.NewDecoderAfter(request.Prompt, true)); err != nil {
 		h.Log.Warn("an answer broke off", "cause", err)
 		panic(http.ErrAbortHandler) // the browser must not take half an answer for a whole one
 	}
@@ -108,9 +108,8 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, who server.Pr
 }
 
 // writeText sends tokens as text as they come.
-func writeText(w http.ResponseWriter, stream server.Stream, text *tokenizer.Tokenizer) error {
+func writeText(w http.ResponseWriter, stream server.Stream, decoder *tokenizer.Decoder) error {
 	control := http.NewResponseController(w)
-	decoder := text.NewDecoder(true)
 	send := func(part string) error {
 		if part == "" {
 			return nil
