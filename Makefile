@@ -27,7 +27,7 @@ test: guests ## run all tests
 
 # Under the race detector a guest takes a minute to compile. So the workers of host's tests are the ordinary binary, and the packages
 # whose tests only compile guests or tell stories through the command line are left to `make test`.
-RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$|/wasm/conformance$$|/examples/backend/|/host/backend/trial$$|/host/moduletest$$')
+RACE := $(shell $(GO) list ./... 2>/dev/null | grep -vE '/cmd/tenon$$|/wasm/modules$$|/wasm/conformance$$|/examples/backend/|/host/backend/trial$$|/host/moduletest$$|/host/scenario$$|/host/server/clienttest$$')
 
 race: build ## run the tests of everything concurrent under the race detector (needs a C compiler)
 	TENON_TEST_WORKER=$(CURDIR)/$(BIN)/tenon CGO_ENABLED=1 $(GO) test -race -timeout 30m $(RACE)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/server"
 	"github.com/tenon-ml/tenon/host/telemetry"
 )
@@ -99,5 +101,39 @@ func TestTraces(t *testing.T) {
 		if tally[step] != want {
 			t.Errorf("%s was counted %d times, want %d: %v", step, tally[step], want, tally)
 		}
+	}
+}
+
+// TestLoadsAreHeard: whoever asks for a load, its end is heard once.
+func TestLoadsAreHeard(t *testing.T) {
+	var heard []string
+	s := serveWith(t, ServeOptions{OnLoad: func(loaded *server.Loaded, err error) {
+		switch {
+		case err != nil:
+			heard = append(heard, string(fault.All(err)[0].Code))
+		default:
+			heard = append(heard, string(loaded.Report.Verdict))
+		}
+	}})
+	defer end(t, s)
+	ref := filepath.Join(restaurant, "adapter")
+	load(t, s, "chat", ref)
+	if _, err := s.Offer(t.Context(), server.Load{Alias: "watched", Ref: ref}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(t.Context(), server.Load{Alias: "no alias", Ref: ref}); err == nil {
+		t.Error("a name that is none was taken")
+	}
+	broken := t.TempDir()
+	for _, name := range []string{"adapter_config.json", "adapter_model.safetensors"} {
+		if err := os.WriteFile(filepath.Join(broken, name), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if loaded, err := s.Load(t.Context(), server.Load{Alias: "broken", Ref: broken}); err != nil || loaded.Report.Verdict.Open() {
+		t.Errorf("a broken adapter is loaded: %v", err)
+	}
+	if want := []string{"admit", "admit", string(fault.ADName), "deny"}; !slices.Equal(heard, want) {
+		t.Errorf("heard %v, want %v", heard, want)
 	}
 }

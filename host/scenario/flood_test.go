@@ -31,11 +31,11 @@ func (z *zeros) Read(p []byte) (int, error) {
 // Thousands of requests at once, of loads that are refused, texts and lists, bodies of a gigabyte, headers without end, and connections that say
 // nothing: each is answered or turned away, the memory stays flat, and afterwards everything answers as before.
 func TestFlood(t *testing.T) {
-	s := quick(t, t.TempDir())
+	s := quick(t, t.TempDir(), "--max-requests", "4")
 	s.load("menu", first)
 	generation, text := s.text("menu", prompts[0])
 	nowhere := t.TempDir()
-	flood := func(count int) {
+	flood := func(count int) (refused int64) {
 		var answers [600]atomic.Int64
 		var next atomic.Int64
 		var clients sync.WaitGroup
@@ -47,7 +47,7 @@ func TestFlood(t *testing.T) {
 					method, path, body := http.MethodPost, "/v1/load_lora_adapter", `{"lora_name":"menu","lora_path":"`+nowhere+`"}`
 					switch n % 4 {
 					case 1:
-						path, body = "/v1/completions", `{"model":"menu","prompt":"x","max_tokens":2}`
+						path, body = "/v1/completions", `{"model":"menu","prompt":"x","max_tokens":8}`
 					case 2:
 						method, path, body = http.MethodGet, "/api/v1/adapters", ""
 					case 3:
@@ -66,6 +66,9 @@ func TestFlood(t *testing.T) {
 					}
 					_, _ = io.Copy(io.Discard, response.Body)
 					response.Body.Close()
+					if response.StatusCode == http.StatusTooManyRequests && response.Header.Get("Retry-After") == "" {
+						t.Errorf("%s: 429 does not say when to come again", path)
+					}
 					answers[min(response.StatusCode, 599)].Add(1)
 				}
 			})
@@ -81,10 +84,13 @@ func TestFlood(t *testing.T) {
 			}
 		}
 		t.Logf("%d requests: %v", count, told)
+		return told[http.StatusTooManyRequests]
 	}
 	flood(400) // caches and pools fill
 	before := s.gauges()
-	flood(times(t, "TENON_FLOOD", 4000))
+	if flood(times(t, "TENON_FLOOD", 4000)) == 0 {
+		t.Error("nothing was turned away: it was no flood")
+	}
 
 	for _, length := range []int64{1 << 30, -1} {
 		body := zeros(1 << 30)

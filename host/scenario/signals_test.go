@@ -201,25 +201,27 @@ func TestHostPaused(t *testing.T) {
 	generation, text := s.text("menu", prompts[0])
 	pause := time.Duration(times(t, "TENON_PAUSE_SECONDS", 3)) * time.Second
 	stop := make(chan struct{})
-	var pauser sync.WaitGroup
-	pauser.Go(func() {
-		defer close(stop)
-		for range 2 {
-			time.Sleep(300 * time.Millisecond)
-			s.signal(syscall.SIGSTOP)
-			time.Sleep(pause)
-			s.signal(syscall.SIGCONT)
-		}
-		time.Sleep(300 * time.Millisecond)
+	var clients sync.WaitGroup
+	var result *loadtest.Result
+	var err error
+	clients.Go(func() {
+		result, err = loadtest.Run(t.Context(), loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 4, Duration: time.Hour, Stop: stop,
+			Check: func(a loadtest.Answer) error {
+				if a.Generation != generation || a.Text != text {
+					return fmt.Errorf("generation %s gave %q", a.Generation, a.Text)
+				}
+				return nil
+			}})
 	})
-	result, err := loadtest.Run(t.Context(), loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 4, Duration: time.Hour, Stop: stop,
-		Check: func(a loadtest.Answer) error {
-			if a.Generation != generation || a.Text != text {
-				return fmt.Errorf("generation %s gave %q", a.Generation, a.Text)
-			}
-			return nil
-		}})
-	pauser.Wait()
+	for range 2 {
+		time.Sleep(300 * time.Millisecond)
+		s.signal(syscall.SIGSTOP)
+		time.Sleep(pause)
+		s.signal(syscall.SIGCONT)
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(stop)
+	clients.Wait()
 	if err != nil || result.Wrong > 0 || result.Requests == 0 {
 		t.Errorf("%v, wrong %d of %d: %s", err, result.Wrong, result.Requests, result.FirstWrong)
 	}
