@@ -33,6 +33,8 @@ func (s *Serving) take(ctx context.Context, load server.Load, offered bool) (ans
 	if s.onLoad != nil {
 		defer func() { s.onLoad(answer, err) }()
 	}
+	ctx, end := telemetry.Step(ctx, telemetry.StepLoad)
+	defer end(&err)
 	s.loading.RLock()
 	defer s.loading.RUnlock()
 	if s.stopped || s.draining.Load() {

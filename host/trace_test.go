@@ -71,7 +71,7 @@ func TestTraces(t *testing.T) {
 		}
 	}
 	ref := filepath.Join(restaurant, "adapter")
-	flow := []string{"open", "check", "stage", "verify", "keep", "commit", "swap"}
+	flow := []string{"load", "open", "check", "stage", "verify", "keep", "commit", "swap"}
 
 	post("/v1/load_lora_adapter", `{"lora_name":"chat","lora_path":"`+ref+`"}`)
 	if got := steps(t, recorded, "POST /v1/load_lora_adapter"); !slices.Equal(got, flow) {
@@ -97,7 +97,7 @@ func TestTraces(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	for step, want := range map[string]int{"open": 2, "check": 2, "keep": 2, "commit": 3, "rollback": 1, "restore": 1} {
+	for step, want := range map[string]int{"load": 2, "open": 2, "check": 2, "keep": 2, "commit": 3, "rollback": 1, "restore": 1} {
 		if tally[step] != want {
 			t.Errorf("%s was counted %d times, want %d: %v", step, tally[step], want, tally)
 		}

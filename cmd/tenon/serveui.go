@@ -23,7 +23,7 @@ func (s *serveUI) apply(_ context.Context, options *server.Options, serving *hos
 	if s.off {
 		return nil
 	}
-	o := ui.Options{Engine: serving, Log: options.Log, Version: options.Version, Secure: options.Certificate != nil}
+	o := ui.Options{Engine: serving, Log: server.Logger(options.Log), Version: options.Version, Secure: options.Certificate != nil}
 	if options.Keys != nil {
 		o.SignIn = options.Keys.Authenticate
 	}

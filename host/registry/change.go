@@ -52,7 +52,7 @@ func (r *Registry) write(ctx context.Context, fill func(*change) error) error {
 	crashpoint.Here(pointCommitted)
 	// The change is decided and on the disk. What goes wrong with the log now keeps the next one from being made.
 	if err := r.journal.add(c.rows); err != nil {
-		r.log.Warn("the audit log could not be written; nothing more is changed until it can", "dir", r.dir, "error", err)
+		r.log.WarnContext(ctx, "the audit log could not be written; nothing more is changed until it can", "dir", r.dir, "error", err)
 		_ = r.distrust(err, r.journal.failed != nil)
 	}
 	crashpoint.Here(pointLogged)

@@ -62,7 +62,7 @@ func (r *Registry) KeepAdapter(ctx context.Context, adapter [32]byte, files []Fi
 		return err
 	}
 	out := r.path(adaptersName, name)
-	if err := r.retire(out); err != nil {
+	if err := r.retire(ctx, out); err != nil {
 		return err
 	}
 	if err := r.writeManifest(out+manifestSuffix, manifest); err != nil {
@@ -149,14 +149,14 @@ func (r *Registry) Discard(ctx context.Context, adapter [32]byte) error {
 	}
 	r.publishing.Lock()
 	defer r.publishing.Unlock()
-	return r.retire(r.path(adaptersName, hex.EncodeToString(adapter[:])))
+	return r.retire(ctx, r.path(adaptersName, hex.EncodeToString(adapter[:])))
 }
 
 // retire moves a directory or file of the store, and its manifest, into quarantine.
-func (r *Registry) retire(path string) error {
+func (r *Registry) retire(ctx context.Context, path string) error {
 	moved, err := quarantine(r.dir, path)
 	if err == nil && moved != "" {
-		r.log.Warn("bytes of the store are not what they were, and were put aside", "path", path, "quarantine", moved)
+		r.log.WarnContext(ctx, "bytes of the store are not what they were, and were put aside", "path", path, "quarantine", moved)
 	}
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -104,6 +106,9 @@ func TestLoadGivenUp(t *testing.T) {
 	}
 	if !settled {
 		t.Errorf("in memory are %v, live are %v", s.resident(), live())
+	}
+	if half, err := os.ReadDir(filepath.Join(data, "incoming")); err != nil || len(half) > 0 {
+		t.Errorf("half of something is on the disk: %v, %v", half, err)
 	}
 	if by, now := s.text("menu", prompts[0]); by != fresh || now != texts[fresh] {
 		t.Errorf("menu answers as %s: %q", by, now)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -160,4 +161,33 @@ func TestNamesAreText(t *testing.T) {
 	if strings.ContainsAny(log, "\x1b\u202e") || strings.Contains(log, "\nlevel=ERROR msg=forged") || !strings.Contains(log, "msg=forged") {
 		t.Errorf("the log:\n%q", log)
 	}
+}
+
+// What is no digest is none that is known, wherever a generation can be named, and never a path.
+func TestDigestsAreNoPaths(t *testing.T) {
+	s := quick(t, t.TempDir())
+	s.load("menu", first)
+	generation, text := s.text("menu", prompts[0])
+	digits := strings.TrimPrefix(generation, "sha256:")
+	for _, hostile := range []string{
+		"sha256:../../../../etc/passwd", "../../x", "sha256:" + strings.ToUpper(digits), "sha512:" + digits + digits, "md5:" + digits[:32], digits[:63], "sha256:" + digits + "00",
+		"sha256:" + digits + "/..", "sha256:", " " + generation, "sha256:" + strings.Repeat("a", 100_000), "sha256:\x00",
+	} {
+		for _, action := range []string{"activate", "rollback"} {
+			code, body, err := s.call(t.Context(), http.MethodPost, "/api/v1/adapters/menu/"+action, map[string]string{"generation": hostile})
+			if err != nil || code < 400 || code > 422 {
+				t.Errorf("%s to %.80q: %d %s %v", action, hostile, code, body, err)
+			}
+		}
+		if len(hostile) < 1000 {
+			code, body, err := s.call(t.Context(), http.MethodGet, "/api/v1/adapters/menu/report?generation="+url.QueryEscape(hostile), nil)
+			if err != nil || code < 400 || code > 422 {
+				t.Errorf("report of %q: %d %s %v", hostile, code, body, err)
+			}
+		}
+	}
+	if by, again := s.text("menu", prompts[0]); by != generation || again != text {
+		t.Errorf("afterwards it answers as %s: %q", by, again)
+	}
+	s.stop()
 }

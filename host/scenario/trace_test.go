@@ -105,7 +105,7 @@ func TestTraceThroughBothProcesses(t *testing.T) {
 	}
 	const service = "tenon-backend-cpu tenon.backend.v1.Backend/"
 	want := map[string][]string{
-		loading: {"tenon POST /v1/load_lora_adapter", "tenon open", "tenon check", "tenon stage", service + "Stage", "tenon verify", service + "Verify",
+		loading: {"tenon POST /v1/load_lora_adapter", "tenon load", "tenon open", "tenon check", "tenon stage", service + "Stage", "tenon verify", service + "Verify",
 			"tenon keep", "tenon commit", "tenon swap", service + "Activate"},
 		completing: {"tenon POST /v1/completions", service + "Generate"},
 	}
@@ -141,4 +141,24 @@ func TestTraceThroughBothProcesses(t *testing.T) {
 	if !strings.Contains(s.log.String(), "trace="+loading) {
 		t.Errorf("no line of the log names the trace:\n%s", s.log)
 	}
+}
+
+// TestFirstLoadsAreCounted: what the command line loads, before anybody can ask, is in the metrics once, with its steps.
+func TestFirstLoadsAreCounted(t *testing.T) {
+	s := start(t, t.TempDir(), nil, "--adapter", "chat="+first)
+	if s == nil {
+		t.Fatal("it does not start")
+	}
+	s.ready()
+	s.load("other", second)
+	gauges := s.gauges()
+	if n := gauges[`tenon_adapter_loads_total{verdict="admit"}`] + gauges[`tenon_adapter_loads_total{verdict="warn"}`]; n != 2 {
+		t.Errorf("%v loads are counted, want 2", n)
+	}
+	for _, step := range []string{"load", "open", "check", "stage", "verify", "keep", "commit", "swap"} {
+		if n := gauges[`tenon_step_duration_seconds_count{outcome="ok",step="`+step+`"}`]; n != 2 {
+			t.Errorf("%v steps %s are counted, want 2", n, step)
+		}
+	}
+	s.stop()
 }

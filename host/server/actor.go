@@ -33,7 +33,7 @@ func ActorOf(ctx context.Context) Actor {
 func Logger(log *slog.Logger) *slog.Logger {
 	return slog.New(telemetry.LogHandler(log.Handler(), func(ctx context.Context) []slog.Attr {
 		actor, ok := ctx.Value(actorKey{}).(Actor)
-		if !ok {
+		if !ok || actor.Name == "" {
 			return nil
 		}
 		about := []slog.Attr{slog.String("actor", actor.Name)}

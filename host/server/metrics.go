@@ -95,7 +95,13 @@ func (l *live) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(restartsDesc, prometheus.CounterValue, float64(state.Restarts))
 	gauge(runningDesc, float64(state.Running))
 	gauge(waitingDesc, float64(state.Waiting))
-	gauge(adaptersDesc, float64(len(l.engine.Models())-1))
+	adapters := 0.0
+	for _, m := range l.engine.Models() {
+		if m.Parent != "" && m.State != StateFailed {
+			adapters++
+		}
+	}
+	gauge(adaptersDesc, adapters)
 	gauge(memoryDesc, float64(state.MemoryUsed))
 	gauge(limitDesc, float64(state.MemoryLimit))
 	gauge(cacheDesc, float64(state.CacheBytes))

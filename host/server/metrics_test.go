@@ -48,6 +48,7 @@ func TestMetrics(t *testing.T) {
 	do(t, s, "/v1/load_lora_adapter", `{"lora_name":"bad","lora_path":"/a"}`)
 	f.loadErr = fault.New(fault.BackendDown, "it died")
 	do(t, s, "/api/v1/adapters/bad", `{"ref":"/a"}`)
+	f.loaded["lost"] = Model{ID: "lost", Parent: "tiny", State: StateFailed}
 	f.tally.Step("stage", time.Second, false)
 	f.tally.Step("stage", time.Second, true)
 	f.status = Status{Ready: false, Restarts: 3, Running: 2, Waiting: 1, MemoryUsed: 4096, MemoryLimit: 8192, CacheBytes: 512}

@@ -24,7 +24,7 @@ func NewTally() *Tally {
 		findings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tenon_adapter_findings_total",
 			Help: "Findings that closed the gate or warned, by Tenon's own codes."}, []string{"code", "severity"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "tenon_step_duration_seconds",
-			Help:    "Steps of the flow: open, check, stage, verify, keep, commit, swap, and rollback and restore as a whole.",
+			Help:    "Steps of the flow: open, check, stage, verify, keep, commit, swap, and load, rollback and restore as a whole.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 12)}, []string{"step", "outcome"}),
 	}
 }

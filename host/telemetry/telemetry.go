@@ -38,6 +38,7 @@ const (
 	StepKeep     = "keep"     // put the adapter and the report into the store
 	StepCommit   = "commit"   // write the activation down
 	StepSwap     = "swap"     // have the backend turn the alias
+	StepLoad     = "load"     // a load, as a whole, and what it waits for
 	StepRollback = "rollback" // a way back, as a whole
 	StepRestore  = "restore"  // bring a host or a backend that started again to where the last one was
 )

@@ -89,13 +89,13 @@ func (w *watcher) take(ctx context.Context, name, path string) outcome {
 }
 
 // ended follows up on an outcome: what was refused moves to quarantine if it is still what was judged, what has failed is tried again.
-func (w *watcher) ended(o outcome) {
+func (w *watcher) ended(ctx context.Context, o outcome) {
 	e := o.entry
 	e.working = false
 	path, log := filepath.Join(w.dir, e.name), w.options.Log
 	now, err := look(path)
 	if err != nil || now.print != o.print {
-		log.Info("an adapter of the watched folder changed while it was checked, and is looked at again", "path", path)
+		log.InfoContext(ctx, "an adapter of the watched folder changed while it was checked, and is looked at again", "path", path)
 		return
 	}
 	if o.err != nil {
@@ -106,24 +106,24 @@ func (w *watcher) ended(o outcome) {
 	switch {
 	case o.refusal != nil || o.report != nil && !o.report.Verdict.Open() && o.err == nil:
 		e.handled = o.print // also where it cannot be moved: it would fail for ever
-		w.isolate(e, o, path)
+		w.isolate(ctx, e, o, path)
 	case o.err != nil:
 		e.pause = min(longPause, max(firstPause, 2*e.pause))
 		e.retry = time.Now().Add(e.pause)
-		log.Warn("an adapter of the watched folder could not be taken in, and is tried again", "path", path, "after", e.pause, "cause", o.err)
+		log.WarnContext(ctx, "an adapter of the watched folder could not be taken in, and is tried again", "path", path, "after", e.pause, "cause", o.err)
 	default:
 		e.handled = o.print
-		log.Info("an adapter of the watched folder was taken in", "path", path, "action", string(w.options.Action),
+		log.InfoContext(ctx, "an adapter of the watched folder was taken in", "path", path, "action", string(w.options.Action),
 			"digest", o.report.Adapter.Digest, "verdict", string(o.report.Verdict))
 	}
 }
 
 // isolate moves what was refused to quarantine.
-func (w *watcher) isolate(e *entry, o outcome, path string) {
+func (w *watcher) isolate(ctx context.Context, e *entry, o outcome, path string) {
 	place, err := quarantine(w.dir, e.name, o)
 	if err != nil {
-		w.options.Log.Error("a refused adapter of the watched folder could not be moved, and stays", "path", path, "cause", err)
+		w.options.Log.ErrorContext(ctx, "a refused adapter of the watched folder could not be moved, and stays", "path", path, "cause", err)
 		return
 	}
-	w.options.Log.Warn("an adapter of the watched folder was refused", "path", path, "moved", place)
+	w.options.Log.WarnContext(ctx, "an adapter of the watched folder was refused", "path", path, "moved", place)
 }

@@ -147,7 +147,7 @@ func (w *watcher) loop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			for range w.working() {
-				w.ended(<-w.outcome)
+				w.ended(ctx, <-w.outcome)
 			}
 			return nil
 		case _, ok := <-notices:
@@ -155,7 +155,7 @@ func (w *watcher) loop(ctx context.Context) error {
 				notices = nil
 			}
 		case o := <-w.outcome:
-			w.ended(o)
+			w.ended(ctx, o)
 		case <-next.C:
 		}
 		w.scan(ctx)

@@ -101,7 +101,7 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, who server.Pr
 	w.Header().Set("X-Tenon-Generation", server.GenerationName(first.GetAdmitted().GetGeneration()))
 	w.WriteHeader(http.StatusOK)
 	if err := writeText(w, stream, text.NewDecoderAfter(request.Prompt, true)); err != nil {
-		h.Log.Warn("an answer broke off", "cause", err)
+		h.Log.WarnContext(r.Context(), "an answer broke off", "generation", w.Header().Get("X-Tenon-Generation"), "cause", err)
 		panic(http.ErrAbortHandler) // the browser must not take half an answer for a whole one
 	}
 	return nil

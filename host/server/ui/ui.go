@@ -4,6 +4,7 @@ package ui
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"html/template"
@@ -118,7 +119,7 @@ func (h *Handler) guard(scope server.Scope, handle func(http.ResponseWriter, *ht
 			err = handle(w, r, who)
 		}
 		if err != nil {
-			h.problem(w, who, err)
+			h.problem(r.Context(), w, who, err)
 		}
 	}
 }
@@ -153,10 +154,10 @@ func statusOf(err error) int {
 }
 
 // problem shows what went wrong.
-func (h *Handler) problem(w http.ResponseWriter, who server.Principal, err error) {
+func (h *Handler) problem(ctx context.Context, w http.ResponseWriter, who server.Principal, err error) {
 	status := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		h.Log.Warn("the dashboard could not answer", "cause", report.Escape(err.Error()))
+		h.Log.WarnContext(ctx, "the dashboard could not answer", "cause", report.Escape(err.Error()))
 	}
 	h.render(w, status, "problem", page{Title: "That did not work", Who: h.visitor(who), Body: report.Escape(err.Error())})
 }
