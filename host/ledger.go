@@ -30,6 +30,7 @@ type ledger interface {
 	At(ctx context.Context, base [32]byte, alias string) (uint64, error)
 	Live(ctx context.Context, base [32]byte) ([]registry.Activation, error)
 	History(ctx context.Context, alias string, limit int) ([]registry.Activation, error)
+	Audit(ctx context.Context, page registry.Page) (rows []registry.AuditRow, next string, err error)
 	Close() error
 }
 

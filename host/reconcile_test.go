@@ -102,6 +102,20 @@ func TestRestart(t *testing.T) {
 	if got := greedy(t, s, "gone"); !slices.Equal(got, one) {
 		t.Errorf("gone says %v, want %v", got, one)
 	}
+	rows, _, err := s.Audit(t.Context(), server.AuditPage{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for i, row := range rows {
+		kinds = append(kinds, row.Kind)
+		if i+1 < len(rows) && row.Previous != rows[i+1].Hash {
+			t.Errorf("row %d does not follow the one before it", row.Sequence)
+		}
+	}
+	if kinds[0] != "rollback" || kinds[1] != "rollback" || !slices.Contains(kinds, "unload") || !slices.Contains(kinds, "decision") {
+		t.Errorf("the audit has %q", kinds)
+	}
 }
 
 // TestDamagedAdapter changes what the store keeps: that alias says so, in place of the base's text, and the other one comes back.

@@ -202,7 +202,8 @@ func TestUnloadUnderLoad(t *testing.T) {
 	var result *loadtest.Result
 	var err error
 	clients.Go(func() {
-		result, err = loadtest.Run(t.Context(), loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 6, Duration: time.Hour, Stop: stop,
+		result, err = loadtest.Run(t.Context(), loadtest.Plan{
+			URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 6, Duration: time.Hour, Stop: stop,
 			Check: func(a loadtest.Answer) error {
 				if want, known := texts[a.Generation]; !known || a.Text != want {
 					return fmt.Errorf("generation %s gave %q", a.Generation, a.Text)
@@ -211,7 +212,7 @@ func TestUnloadUnderLoad(t *testing.T) {
 			}})
 	})
 	for n := range 20 {
-		if code, body, err := s.call(t.Context(), http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": "menu"}); err != nil || code != http.StatusOK {
+		if code, body, err := s.unload("menu"); err != nil || code != http.StatusOK {
 			t.Errorf("unload %d: %d %s %v", n, code, body, err)
 		}
 		s.load("menu", []string{first, second}[n%2])
@@ -233,10 +234,11 @@ func TestUnloadUnderLoad(t *testing.T) {
 	if result.Wrong > 0 || len(result.Answered) == 0 {
 		t.Errorf("wrong %d: %s, answered by %v", result.Wrong, result.FirstWrong, result.Answered)
 	}
-	if code, body, _ := s.call(t.Context(), http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": "menu"}); code != http.StatusOK {
+	if code, body, _ := s.unload("menu"); code != http.StatusOK {
 		t.Errorf("%d %s", code, body)
 	}
-	if code, body, _ := s.call(t.Context(), http.MethodPost, "/v1/completions", map[string]any{"model": "menu", "prompt": "x"}); code != http.StatusNotFound || bytes.Contains(body, []byte("choices")) {
+	code, body, _ := s.call(t.Context(), http.MethodPost, "/v1/completions", map[string]any{"model": "menu", "prompt": "x"})
+	if code != http.StatusNotFound || bytes.Contains(body, []byte("choices")) {
 		t.Errorf("an unloaded name answers %d %s", code, body)
 	}
 	if left := s.resident(); len(left) > 1 {

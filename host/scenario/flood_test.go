@@ -127,7 +127,8 @@ func TestFlood(t *testing.T) {
 	}
 	after := s.gauges()
 	const memory = "process_resident_memory_bytes"
-	if t.Logf("%s %.0f, before %.0f; %d header lines", memory, after[memory], before[memory], lines); after[memory] > before[memory]+64<<20 || after[memory] == 0 {
+	t.Logf("%s %.0f, before %.0f; %d header lines", memory, after[memory], before[memory], lines)
+	if after[memory] > before[memory]+64<<20 || after[memory] == 0 {
 		t.Errorf("%s grew from %.0f to %.0f", memory, before[memory], after[memory])
 	}
 	if _, backend := s.adapters(); backend.Restarts != 0 {

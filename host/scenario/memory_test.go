@@ -47,7 +47,8 @@ func TestMemoryTooSmall(t *testing.T) {
 	s.stop()
 
 	s = quick(t, t.TempDir(), "--memory", strconv.FormatInt(factors-1, 10))
-	if code, body, err := s.post(t.Context(), "menu", first, ""); err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_SPACE") {
+	code, body, err = s.post(t.Context(), "menu", first, "")
+	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_SPACE") {
 		t.Errorf("less than the factors: %d %s %v", code, body, err)
 	}
 	s.text("base", prompts[0])

@@ -24,7 +24,8 @@ const nothingApplied = "coverage.applied == 0"
 
 func writePolicy(t testing.TB, path, when string) {
 	t.Helper()
-	text := "schema: tenon.policy/v1\nname: quick\nmodules: []\nrules:\n  - {code: TEST_RULE, severity: deny, when: " + when + ", message: the rule of a test}\n"
+	text := "schema: tenon.policy/v1\nname: quick\nmodules: []\nrules:\n" +
+		"  - {code: TEST_RULE, severity: deny, when: " + when + ", message: the rule of a test}\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,11 @@ func (s *server) post(ctx context.Context, name, dir, mode string) (int, []byte,
 		return 0, nil, err
 	}
 	return s.call(ctx, http.MethodPost, "/api/v1/adapters/"+url.PathEscape(name), map[string]any{"ref": dir, "mode": mode})
+}
+
+// unload makes a name mean nothing, by vLLM's route.
+func (s *server) unload(name string) (int, []byte, error) {
+	return s.call(s.Context(), http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": name})
 }
 
 // scaled is a copy of the first adapter with another alpha: another generation.

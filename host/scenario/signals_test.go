@@ -163,7 +163,8 @@ func TestPolicyReadAgain(t *testing.T) {
 	s.ready()
 	refused := func() {
 		t.Helper()
-		if code, body, err := s.tryLoad("menu", first); err != nil || code != http.StatusUnprocessableEntity || !strings.Contains(string(body), "TEST_RULE") {
+		code, body, err := s.tryLoad("menu", first)
+		if err != nil || code != http.StatusUnprocessableEntity || !strings.Contains(string(body), "TEST_RULE") {
 			t.Errorf("%d %s %v", code, body, err)
 		}
 	}
@@ -205,7 +206,8 @@ func TestHostPaused(t *testing.T) {
 	var result *loadtest.Result
 	var err error
 	clients.Go(func() {
-		result, err = loadtest.Run(t.Context(), loadtest.Plan{URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 4, Duration: time.Hour, Stop: stop,
+		result, err = loadtest.Run(t.Context(), loadtest.Plan{
+			URL: s.url, Models: []string{"menu"}, Prompts: prompts[:1], Tokens: 24, Clients: 4, Duration: time.Hour, Stop: stop,
 			Check: func(a loadtest.Answer) error {
 				if a.Generation != generation || a.Text != text {
 					return fmt.Errorf("generation %s gave %q", a.Generation, a.Text)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -161,7 +162,8 @@ func TestLeftovers(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Join(data, "incoming")); err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
-	if rows, err := exec.CommandContext(t.Context(), program, "audit", "list", data, "--output", "json").Output(); err != nil || !bytes.Contains(rows, []byte(`"leftovers"`)) {
+	rows, err := exec.CommandContext(t.Context(), program, "audit", "list", data, "--output", "json").Output()
+	if err != nil || !bytes.Contains(rows, []byte(`"leftovers"`)) {
 		t.Errorf("the audit does not count them: %s %v", rows, err)
 	}
 	s.stop()
@@ -209,10 +211,11 @@ func TestDamagedDatabase(t *testing.T) {
 
 // exit is the exit status in an error of exec, -1 where there is none.
 func exit(err error) int {
-	if e, ok := err.(*exec.ExitError); ok {
-		return e.ExitCode()
+	var e *exec.ExitError
+	if !errors.As(err, &e) {
+		return -1
 	}
-	return -1
+	return e.ExitCode()
 }
 
 // A second server on a data directory refuses to start, names the first, and disturbs nothing; a frozen first is still the first.

@@ -143,9 +143,12 @@ func TestNamesAreText(t *testing.T) {
 	if code, body, err := s.tryLoad(evil, dir); err != nil || code != http.StatusBadRequest || strings.ContainsAny(string(body), "\x1b\u202e") {
 		t.Errorf("as a name: %d %q %v", code, body, err)
 	}
-	for _, arguments := range [][]string{{"load", "other", parent}, {"load", evil, dir}, {"load", "other", dir}, {"ps"}, {"history", "menu"}, {"unload", evil}} {
+	for _, arguments := range [][]string{
+		{"load", "other", parent}, {"load", evil, dir}, {"load", "other", dir}, {"ps"}, {"history", "menu"}, {"unload", evil},
+	} {
 		command := exec.CommandContext(t.Context(), program, append(arguments, "--server", s.url)...)
-		if out, err := command.CombinedOutput(); strings.ContainsAny(string(out), "\x1b\u202e") || strings.Contains(string(out), "\nlevel=ERROR") || len(out) == 0 {
+		out, err := command.CombinedOutput()
+		if strings.ContainsAny(string(out), "\x1b\u202e") || strings.Contains(string(out), "\nlevel=ERROR") || len(out) == 0 {
 			t.Errorf("tenon %s says %q, %v", arguments[0], out, err)
 		}
 	}
@@ -170,7 +173,8 @@ func TestDigestsAreNoPaths(t *testing.T) {
 	generation, text := s.text("menu", prompts[0])
 	digits := strings.TrimPrefix(generation, "sha256:")
 	for _, hostile := range []string{
-		"sha256:../../../../etc/passwd", "../../x", "sha256:" + strings.ToUpper(digits), "sha512:" + digits + digits, "md5:" + digits[:32], digits[:63], "sha256:" + digits + "00",
+		"sha256:../../../../etc/passwd", "../../x", "sha256:" + strings.ToUpper(digits), "sha512:" + digits + digits, "md5:" + digits[:32],
+		digits[:63], "sha256:" + digits + "00",
 		"sha256:" + digits + "/..", "sha256:", " " + generation, "sha256:" + strings.Repeat("a", 100_000), "sha256:\x00",
 	} {
 		for _, action := range []string{"activate", "rollback"} {
