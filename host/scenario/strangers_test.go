@@ -127,7 +127,7 @@ func TestTenants(t *testing.T) {
 	s.stop()
 }
 
-// Names with control characters, markup and line ends arrive in the log, the lists and the report page as text.
+// Names with control characters, markup and line ends arrive in the log, in terminals and on pages as text.
 func TestNamesAreText(t *testing.T) {
 	const evil = "x\x1b[2J\nlevel=ERROR msg=forged <img src=x onerror=alert(1)>\u202e"
 	parent := filepath.Join(t.TempDir(), evil)
@@ -152,12 +152,16 @@ func TestNamesAreText(t *testing.T) {
 			t.Errorf("tenon %s says %q, %v", arguments[0], out, err)
 		}
 	}
-	code, page, err := s.call(t.Context(), http.MethodGet, "/api/v1/adapters/menu/report?format=html", nil)
-	if err != nil || code != http.StatusOK || strings.Contains(string(page), "<img src=x") || strings.ContainsAny(string(page), "\x1b\u202e") {
-		t.Errorf("the page: %d, %v", code, err)
-	}
-	if !strings.Contains(string(page), "&lt;img src=x") {
-		t.Error("the page does not show the name: the test looks in the wrong place")
+	for path, shown := range map[string]string{
+		"/api/v1/adapters/menu/report?format=html": "&lt;img src=x", "/ui/": "menu", "/ui/adapter?alias=menu": "&lt;img src=x",
+	} {
+		code, page, err := s.call(t.Context(), http.MethodGet, path, nil)
+		if err != nil || code != http.StatusOK || strings.Contains(string(page), "<img src=x") || strings.ContainsAny(string(page), "\x1b\u202e") {
+			t.Errorf("%s: %d, %v", path, code, err)
+		}
+		if !strings.Contains(string(page), shown) {
+			t.Errorf("%s does not show %s: the test looks in the wrong place", path, shown)
+		}
 	}
 	s.stop()
 	log := s.log.String()

@@ -88,6 +88,9 @@ func Start(ctx context.Context, o Options) (stop func(context.Context) error, er
 		}
 		options = append(options, trace.WithBatcher(exporter, batches...))
 	}
+	if !Exporting() && len(o.Also) == 0 {
+		options = append(options, trace.WithSampler(trace.NeverSample())) // traces have names, for the log, and cost next to nothing
+	}
 	log := cmp.Or(o.Log, slog.Default())
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were lost", "cause", err) }))
 	provider := trace.NewTracerProvider(options...)
