@@ -62,7 +62,7 @@ func (c *command) load() *cobra.Command {
 
 func (c *command) activate() *cobra.Command {
 	return remote(&cobra.Command{
-		Use: "activate NAME GENERATION", Short: "Make a generation live that is staged, or that the name meant before", Args: arguments(cobra.ExactArgs(2)),
+		Use: "activate NAME GENERATION", Short: "Make a staged or an earlier generation live", Args: arguments(cobra.ExactArgs(2)),
 	}, func(ctx context.Context, server *client, args []string) error {
 		generation, err := server.generation(ctx, args[0], args[1])
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,86 +44,84 @@ func both(t *testing.T, data string) (old, fresh string, texts map[string]string
 	return old, fresh, texts
 }
 
-// The host is killed at every point of a load that writes, switches or answers: after a restart the alias means the old generation or the
-// new one, its text is that one's, a load that was acknowledged is there, and the audit verifies.
+// The host is killed at every point of a load, a rollback and an unload that writes, switches or answers: after a restart the alias means the
+// old generation or the new one, its text is that one's, what was acknowledged is there, and the audit verifies.
 func TestKilledAtEachPoint(t *testing.T) {
-	data := t.TempDir()
-	old, fresh, texts := both(t, data)
-	visited := 0
-	for _, point := range crashpoint.Names() {
+	data, whole := t.TempDir(), t
+	policy := []string{"--policy", policyFile(t, nothingApplied)}
+	s := quick(t, data)
+	s.load("other", second)
+	s.load("menu", second)
+	before, _ := s.text("menu", prompts[0])
+	s.load("menu", first)
+	for i, point := range crashpoint.Names() {
 		if strings.HasPrefix(point, "registry.repair.") {
 			continue // no part of serving: package registry kills its repairs
 		}
 		t.Run(point, func(t *testing.T) {
-			change := func(s *server) (acknowledged bool) {
+			s.TB = t
+			old, oldText := s.text("menu", prompts[0])
+			other := s.generations()["other"]
+			s.stop()
+			fresh := scaled(t, strconv.Itoa(40+i)) // not in the store yet
+			change := func(s *server) (code int, err error) {
 				switch {
 				case strings.HasPrefix(point, "rollback."):
-					code, err := s.rollback("menu", fresh)
-					return err == nil && code == http.StatusOK
+					return s.rollback("menu", before)
 				case strings.HasPrefix(point, "unload."):
-					code, _, err := s.call(context.Background(), http.MethodPost, "/v1/unload_lora_adapter", map[string]string{"lora_name": "menu"})
-					return err == nil && code == http.StatusOK
+					code, _, err = s.unload("menu")
+					return code, err
 				}
-				code, _, err := s.tryLoad("menu", second)
-				return err == nil && code == http.StatusOK
+				code, _, err = s.tryLoad("menu", fresh)
+				return code, err
 			}
-			// Whatever the last test left: the old generation is live, the new one is in the history.
-			s := start(t, data, nil)
-			if s == nil {
-				t.Fatal("the server did not start again")
-			}
-			s.ready()
-			s.load("menu", second)
-			s.load("menu", first)
-			s.stop()
-
-			s = start(t, data, []string{crashpoint.Variable + "=" + point})
 			acknowledged := false
-			if s != nil {
-				s.ready2()
-				acknowledged = change(s)
+			if killed := start(t, data, []string{crashpoint.Variable + "=" + point}, policy...); killed != nil { // else a start passes this point
+				killed.readyOrEnded()
+				code, err := change(killed)
+				acknowledged = err == nil && code == http.StatusOK
 				select {
-				case <-s.ended:
-					visited++
-				case <-time.After(2 * time.Second):
-					s.kill() // this point is not on the way of this change
+				case <-killed.ended:
+				case <-time.After(10 * time.Second):
+					t.Errorf("this point was not reached: %d %v", code, err)
+					killed.kill()
 				}
-			} else {
-				visited++ // it is on the way of a start
 			}
-			s = start(t, data, nil)
-			if s == nil {
-				t.Fatal("the server did not start again")
-			}
-			s.ready()
+			s = quick(whole, data) // it outlives this point
+			s.TB = t
 			live := s.generations()["menu"]
-			switch {
-			case strings.HasPrefix(point, "unload."):
-				if live != old && live != "" || acknowledged && live != "" {
-					t.Errorf("live is %q, acknowledged %t", live, acknowledged)
-				}
-			case live != old && live != fresh, acknowledged && live != fresh:
-				t.Errorf("live is %q, the old one is %s, the new one %s, acknowledged %t", live, old, fresh, acknowledged)
-			}
-			if live != "" {
-				if by, text := s.text("menu", prompts[0]); by != live || text != texts[live] {
-					t.Errorf("generation %s answers as %s: %q", live, by, text)
-				}
-			}
-			if other := s.generations()["other"]; other != fresh {
-				t.Errorf("the other alias means %s", other)
-			}
-			s.stop()
 			audit(t, data)
+			if now := s.generations()["other"]; now != other {
+				t.Errorf("the other alias means %s, it meant %s", now, other)
+			}
+			if live == "" && !strings.HasPrefix(point, "unload.") || acknowledged && live == old {
+				t.Errorf("live is %q, it was %q, and the change was acknowledged: %t", live, old, acknowledged)
+			}
+			if live == old {
+				if by, text := s.text("menu", prompts[0]); by != old || text != oldText {
+					t.Errorf("the old generation %s answers as %s: %q", old, by, text)
+				}
+			} else if live != "" {
+				by, text := s.text("menu", prompts[0])
+				if strings.HasPrefix(point, "rollback.") {
+					s.load("probe", second)
+				} else {
+					s.load("probe", fresh)
+				}
+				if want, wanted := s.text("probe", prompts[0]); by != live || live != want || text != wanted {
+					t.Errorf("live is %s, which answers as %s: %q; the new generation is %s: %q", live, by, text, want, wanted)
+				}
+			}
+			s.load("menu", second) // for the next one: live is the first adapter, and the second was
+			s.load("menu", first)
+			s.TB = whole
 		})
 	}
-	if visited < 8 {
-		t.Errorf("only %d points were reached: the test looks in the wrong place", visited)
-	}
+	s.stop()
 }
 
-// ready2 waits as ready does, for a server that may end before.
-func (s *server) ready2() {
+// readyOrEnded waits as ready does, for a server that may end before.
+func (s *server) readyOrEnded() {
 	for range 600 {
 		if code, _, err := s.call(context.Background(), http.MethodGet, "/readyz", nil); err == nil && code == http.StatusOK {
 			return
