@@ -103,7 +103,7 @@ func (s *Serving) after(before *alias, done registry.Activation, w wanted) *alia
 	}
 	a := &alias{activation: done, generation: w.generation, verdict: w.verdict, reason: w.reason}
 	if before != nil {
-		a.stack = before.stack
+		a.stack, a.left = before.stack, before.activation.Generation
 	}
 	a.stack = follow(a.stack, done)
 	return a

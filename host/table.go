@@ -17,6 +17,7 @@ type alias struct {
 	reason     string                // of the mode
 	failure    string                // why there is no generation
 	stack      []registry.Activation // what Rollback goes back through, oldest first; the last is activation
+	left       [32]byte              // the generation it meant just before, in whichever direction it went
 }
 
 // maxStack bounds how many steps Rollback can go back without being told where to. The history has them all.
@@ -106,6 +107,7 @@ func (s *Serving) wantedOnes() map[[32]byte]bool {
 		if before, ok := a.before(); ok {
 			wanted[before.Generation] = true
 		}
+		wanted[a.left] = true // whoever went back may go forth again
 	}
 	return wanted
 }

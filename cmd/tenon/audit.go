@@ -18,7 +18,7 @@ import (
 )
 
 func (c *command) auditCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "audit", Short: "Look at what a data directory remembers, and whether it is what was written", Args: arguments(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "audit", Short: "List and verify what a data directory remembers", Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(c.auditVerify(), c.auditList())
 	return cmd
