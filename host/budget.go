@@ -46,13 +46,25 @@ func (s *Serving) admit(ctx context.Context, g *generation, limit int64) (*gener
 		case e.victim != nil:
 			s.evict(ctx, e.victim)
 		case e.short != nil:
-			return nil, e.short.Fix("unload an adapter, give more with --memory, or load with --mode unmerged")
+			return nil, e.short.Fix("%s", s.roomFor(g, limit, e.left))
 		default:
 			if err := wait(ctx, e.gone); err != nil {
 				return nil, err
 			}
 		}
 	}
+}
+
+// roomFor is what helps a generation that has no room: only what would.
+func (s *Serving) roomFor(g *generation, limit, left int64) string {
+	remedy := "give more with --memory"
+	if g.plan.Bytes() <= limit {
+		remedy = "unload an adapter, or " + remedy
+	}
+	if !g.plan.Unmerged && s.unmergeable(g.plan) == nil && g.plan.Unmerge().Bytes() <= left {
+		remedy += ", or load it with --mode unmerged"
+	}
+	return remedy
 }
 
 // held pins a generation that the backend holds, nil where it holds none of that digest.

@@ -169,8 +169,8 @@ func backendFault(err error) error {
 		return fault.New(fault.UsageFlag, "%s", answer.Message())
 	case codes.Canceled, codes.DeadlineExceeded:
 		return fault.New(fault.Canceled, "the request was cancelled").Wrap(err)
-	case codes.ResourceExhausted:
-		return fault.New(fault.IOSpace, "%s", answer.Message()).Fix("try again later")
+	case codes.ResourceExhausted: // a text too long for the cache, or a generation too large
+		return fault.New(fault.IOMemory, "%s", answer.Message()).Fix("try again later")
 	case codes.Unavailable:
 		return fault.New(fault.BackendDown, "the backend died with the request in flight, and is being started again").Wrap(err).Fix("send the request again")
 	}

@@ -57,7 +57,7 @@ func (s *Serving) settle(ctx context.Context, load server.Load, checked *Checked
 	}
 	c, err := s.enter(ctx, checked, merged, reason)
 	var short *fault.Error
-	if err == nil || !errors.As(err, &short) || short.Code != fault.IOSpace || s.unmergeable(merged) != nil {
+	if err == nil || !errors.As(err, &short) || short.Code != fault.IOMemory || s.unmergeable(merged) != nil {
 		return c, err
 	}
 	return s.enter(ctx, checked, merged.Unmerge(), fmt.Sprintf("merged, %s", short.Cause))

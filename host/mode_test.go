@@ -45,8 +45,8 @@ func TestMemory(t *testing.T) {
 		}
 	}
 	_, err := s.Load(t.Context(), server.Load{Alias: "z", Ref: scaledAdapter(t, 4)})
-	if code(err) != fault.IOSpace || !strings.Contains(err.Error(), "left") {
-		t.Errorf("one too many: %v, want %s with numbers", err, fault.IOSpace)
+	if code(err) != fault.IOMemory || !strings.Contains(err.Error(), "left") {
+		t.Errorf("one too many: %v, want %s with numbers", err, fault.IOMemory)
 	}
 	if got := s.Status(); got.MemoryUsed != 2*size || got.MemoryLimit != 2*size+size/2 {
 		t.Errorf("%d of %d bytes are used, want %d", got.MemoryUsed, got.MemoryLimit, 2*size)

@@ -47,6 +47,7 @@ type entry struct {
 	victim *generation     // is to be evicted first
 	gone   <-chan struct{} // is to be waited for first
 	short  *fault.Error    // there is no room, and none can be made
+	left   int64           // bytes that there are nevertheless, with what could be freed
 }
 
 // enter puts a generation that needs that many bytes on the shelf, pinned, if limit leaves room; a limit of 0 always does. keep tells which of
@@ -83,8 +84,9 @@ func (s *shelf) enter(g *generation, limit int64, keep map[[32]byte]bool) entry 
 	case gone != nil:
 		return entry{gone: gone}
 	case used-freeable+need > limit:
-		return entry{short: fault.New(fault.IOSpace, "the generation needs %d bytes of memory, and %d of the %d for generations are left", need,
-			max(0, limit-(used-freeable)), limit).In(g.binding.Adapter.Ref)}
+		left := max(0, limit-(used-freeable))
+		return entry{left: left, short: fault.New(fault.IOMemory, "the generation needs %d bytes of memory, and %d of the %d for generations are left", need,
+			left, limit).In(g.binding.Adapter.Ref)}
 	}
 	victim := slices.MinFunc(idle, func(a, b *generation) int {
 		return cmp.Or(compareBool(keep[a.digest()], keep[b.digest()]), cmp.Compare(a.used, b.used))

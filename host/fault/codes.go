@@ -121,7 +121,8 @@ const (
 	IORead      Code = "IO_READ"
 	IOWrite     Code = "IO_WRITE"
 	IOFileType  Code = "IO_FILE_TYPE" // a device, FIFO, socket, directory or symbolic link in a file's place
-	IOSpace     Code = "IO_SPACE"     // not enough disk or memory, with the numbers
+	IOSpace     Code = "IO_SPACE"     // a disk is full, or there are too many of something, with the numbers
+	IOMemory    Code = "IO_MEMORY"    // not enough memory, with the numbers
 	BackendDown Code = "IO_BACKEND"   // the backend could not be started, died, or answered nonsense
 	ServerDown  Code = "IO_SERVER"    // no server answers at the address
 	UsageKey    Code = "USAGE_KEY"    // an API key is missing, unknown, or not for this

@@ -29,8 +29,9 @@ func TestMemoryTooSmall(t *testing.T) {
 	limit := merged - 1
 	s = quick(t, t.TempDir(), "--memory", strconv.FormatInt(limit, 10))
 	code, body, err := s.post(t.Context(), "menu", first, "merged")
-	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_SPACE") ||
-		!strings.Contains(string(body), strconv.FormatInt(merged, 10)) || !strings.Contains(string(body), strconv.FormatInt(limit, 10)) {
+	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_MEMORY") ||
+		!strings.Contains(string(body), strconv.FormatInt(merged, 10)) || !strings.Contains(string(body), strconv.FormatInt(limit, 10)) ||
+		!strings.Contains(string(body), "--mode unmerged") {
 		t.Errorf("merged: %d %s %v, want %d of %d bytes", code, body, err, merged, limit)
 	}
 	if views, backend := s.adapters(); len(views) != 0 || backend.MemoryUsed != 0 || backend.MemoryLimit != limit {
@@ -48,7 +49,8 @@ func TestMemoryTooSmall(t *testing.T) {
 
 	s = quick(t, t.TempDir(), "--memory", strconv.FormatInt(factors-1, 10))
 	code, body, err = s.post(t.Context(), "menu", first, "")
-	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_SPACE") {
+	if err != nil || code != http.StatusServiceUnavailable || !strings.Contains(string(body), "IO_MEMORY") ||
+		strings.Contains(string(body), "unmerged") || strings.Contains(string(body), "unload") {
 		t.Errorf("less than the factors: %d %s %v", code, body, err)
 	}
 	s.text("base", prompts[0])

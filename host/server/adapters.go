@@ -105,12 +105,28 @@ type modelList struct {
 func (s *Server) models(w http.ResponseWriter, r *http.Request) error {
 	list := modelList{Object: "list"}
 	for _, m := range s.view(r.Context()).Models() {
-		if m.State == StateFailed {
-			continue
+		if m.answers() {
+			list.Data = append(list.Data, s.card(m))
 		}
-		list.Data = append(list.Data, modelCard{ID: m.Name, Object: "model", Created: m.Created, OwnedBy: "tenon", Root: m.Root,
-			Parent: optional(m.Parent), MaxModelLen: s.engine.Limits().MaxPositions, Generation: m.Generation})
 	}
 	writeJSON(w, http.StatusOK, list)
 	return nil
+}
+
+// card is a model as vLLM lists it.
+func (s *Server) card(m Seen) modelCard {
+	return modelCard{ID: m.Name, Object: "model", Created: m.Created, OwnedBy: "tenon", Root: m.Root, Parent: optional(m.Parent),
+		MaxModelLen: s.engine.Limits().MaxPositions, Generation: m.Generation}
+}
+
+// model answers GET /v1/models/{model}.
+func (s *Server) model(w http.ResponseWriter, r *http.Request) error {
+	name := r.PathValue("model")
+	for _, m := range s.view(r.Context()).Models() {
+		if m.Name == name && m.answers() {
+			writeJSON(w, http.StatusOK, s.card(m))
+			return nil
+		}
+	}
+	return unknownModel(name)
 }

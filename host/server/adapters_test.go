@@ -92,7 +92,8 @@ func TestLoadErrors(t *testing.T) {
 		{"name twice", `{"lora_name":"a","lora_n\u0061me":"b","lora_path":"/a"}`, nil, 400, fault.UsageFlag, "lora_name"},
 		{"no such path", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.IONotFound, "no such directory"), 404, fault.IONotFound, ""},
 		{"backend down", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.BackendDown, "restarting"), 503, fault.BackendDown, ""},
-		{"no space", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.IOSpace, "no memory"), 503, fault.IOSpace, ""},
+		{"no space", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.IOSpace, "the disk is full"), 503, fault.IOSpace, ""},
+		{"no memory", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.IOMemory, "no memory"), 503, fault.IOMemory, ""},
 		{"cannot be read", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.IORead, "EIO"), 500, fault.IORead, ""},
 		{"bad adapter", `{"lora_name":"a","lora_path":"/a"}`, fault.List{fault.New(fault.ADRank, "r is 0")}, 422, fault.ADRank, ""},
 		{"policy", `{"lora_name":"a","lora_path":"/a"}`, fault.New(fault.PolicyInvalid, "no"), 400, fault.PolicyInvalid, ""},
@@ -152,5 +153,30 @@ func TestHealth(t *testing.T) {
 				wantError(t, w, 503, fault.BackendDown, "", "restarting")
 			}
 		}
+	}
+}
+
+// TestOneModel: what OpenAI's models.retrieve asks for, and vLLM's and SageMaker's small routes.
+func TestOneModel(t *testing.T) {
+	f := newFake(t)
+	s := newServer(t, f)
+	do(t, s, "/v1/load_lora_adapter", `{"lora_name":"chat","lora_path":"/a"}`)
+	for id, parent := range map[string]string{"tiny": "", "chat": "tiny"} {
+		var card struct {
+			ID     string         `json:"id"`
+			Parent *string        `json:"parent"`
+			Rest   map[string]any `json:",embed"`
+		}
+		decode(t, do(t, s, "/v1/models/"+id, "").Body.String(), &card)
+		if card.ID != id || (card.Parent == nil) != (parent == "") || card.Parent != nil && *card.Parent != parent {
+			t.Errorf("%s is %+v", id, card)
+		}
+	}
+	wantError(t, do(t, s, "/v1/models/nobody", ""), 404, fault.IONotFound, "model", "does not exist")
+	if w := do(t, s, "/ping", ""); w.Code != 200 {
+		t.Errorf("ping: %d", w.Code)
+	}
+	if w := do(t, s, "/version", ""); w.Code != 200 || strings.TrimSpace(w.Body.String()) != `{"version":"test"}` {
+		t.Errorf("version: %d %s", w.Code, w.Body)
 	}
 }

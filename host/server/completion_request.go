@@ -97,10 +97,14 @@ func (s *Server) asked(ctx context.Context, name string) (Model, error) {
 	}
 	model, ok := s.find(ctx, name)
 	if !ok {
-		return Model{}, &apiError{status: http.StatusNotFound, code: fault.IONotFound, param: "model",
-			message: "the model " + escape(name) + " does not exist: GET /v1/models lists those that do"}
+		return Model{}, unknownModel(name)
 	}
 	return model, nil
+}
+
+func unknownModel(name string) error {
+	return &apiError{status: http.StatusNotFound, code: fault.IONotFound, param: "model",
+		message: "the model " + escape(name) + " does not exist: GET /v1/models lists those that do"}
 }
 
 // completion checks a request against the models, the tokenizer and the limits.

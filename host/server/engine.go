@@ -99,6 +99,9 @@ type Model struct {
 	Bytes      int64  // memory of its own, beyond the base
 }
 
+// answers tells that completions can be asked of a model now.
+func (m Model) answers() bool { return m.State == "" || m.State == StateLive }
+
 // Record is one entry of an alias's history.
 type Record struct {
 	Sequence   uint64 // 0 for a generation that was never live

@@ -32,6 +32,17 @@ func (s *Server) showVersion(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+// bareVersion is the answer of GET /version.
+type bareVersion struct {
+	Version string `json:"version"`
+}
+
+// showBareVersion answers GET /version.
+func (s *Server) showBareVersion(w http.ResponseWriter, _ *http.Request) error {
+	writeJSON(w, http.StatusOK, bareVersion{s.version})
+	return nil
+}
+
 // status answers GET /api/v1/status.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) error {
 	writeJSON(w, http.StatusOK, s.backend())

@@ -203,7 +203,7 @@ func TestDocument(t *testing.T) {
 	}
 	for _, rt := range s.routes {
 		want = append(want, rt.method+" "+rt.path)
-		r := httptest.NewRequest(rt.method, "http://127.0.0.1:8321"+strings.NewReplacer("{alias}", "x").Replace(rt.path), nil)
+		r := httptest.NewRequest(rt.method, "http://127.0.0.1:8321"+strings.NewReplacer("{alias}", "x", "{model}", "x").Replace(rt.path), nil)
 		if found, _ := s.match(r.Method, r.URL.EscapedPath()); found != rt {
 			t.Errorf("%s %s is answered by another route", rt.method, rt.path)
 		}

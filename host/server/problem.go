@@ -105,7 +105,7 @@ func toAPI(err error) *apiError {
 	}
 	e := &apiError{code: faults[0].Code, message: err.Error()}
 	switch e.code {
-	case fault.BackendDown, fault.IOSpace, fault.Canceled:
+	case fault.BackendDown, fault.IOSpace, fault.IOMemory, fault.Canceled:
 		e.status, e.retry = http.StatusServiceUnavailable, true
 	case fault.IONotFound:
 		e.status = http.StatusNotFound

@@ -36,10 +36,13 @@ func (s *Server) table() []*route {
 		{method: get, path: "/livez", handle: s.live, open: true, out: textType, summary: "Whether the host runs"},
 		{method: get, path: "/readyz", handle: s.ready, open: true, out: textType, summary: "Whether completions would be answered now"},
 		{method: get, path: "/health", handle: s.ready, open: true, out: textType, summary: "The same as /readyz, under vLLM's name"},
+		{method: get, path: "/ping", handle: s.ready, open: true, out: textType, summary: "The same as /readyz, under SageMaker's name"},
+		{method: get, path: "/version", handle: s.showBareVersion, open: true, out: bareVersion{}, summary: "The version, as vLLM has it"},
 		{method: get, path: "/metrics", handle: s.metrics.serve, open: s.metricsOpen, scope: ScopeRead, operator: true, slots: s.reads,
 			out: textType, summary: "Metrics for Prometheus"},
 
 		{method: get, path: "/v1/models", handle: s.models, scope: ScopeRead, slots: s.reads, out: modelList{}, summary: "The base and what is live"},
+		{method: get, path: "/v1/models/{model}", handle: s.model, scope: ScopeRead, slots: s.reads, out: modelCard{}, summary: "One of them"},
 		{method: post, path: "/v1/load_lora_adapter", handle: s.load, scope: ScopeLoad, slots: s.loads, in: loadBody{}, out: textType,
 			summary: "Gate an adapter and make it live, as vLLM's clients ask for it"},
 		{method: post, path: "/v1/unload_lora_adapter", handle: s.unload, scope: ScopeActivate, slots: s.loads, in: unloadBody{}, out: textType,
