@@ -179,6 +179,7 @@ func (s *Serving) Unload(ctx context.Context, name string) error {
 	delete(s.staged, name)
 	s.state.Unlock()
 	s.sweep(ctx)
+	s.host.log.InfoContext(ctx, "adapter unloaded", "alias", name, "ref", loggable(before.activation.Ref))
 	s.publish(ctx, server.Event{Kind: server.KindUnloaded, Alias: name, Ref: before.activation.Ref})
 	crashpoint.Here(answered[registry.ActionUnload])
 	return nil
@@ -260,10 +261,11 @@ func (s *Serving) turn(ctx context.Context, target registry.Activation, expected
 func (s *Serving) activated(ctx context.Context, a *alias) {
 	s.unstage(a.activation.Alias, a.activation.Generation)
 	s.sweep(ctx)
-	message := ""
+	said, message := "adapter live", ""
 	if a.activation.Action == registry.ActionRollback {
-		message = "went back"
+		said, message = "adapter rolled back", "went back"
 	}
+	s.say(ctx, said, a)
 	s.publish(ctx, server.Event{Kind: server.KindLive, Alias: a.activation.Alias, Ref: a.activation.Ref, Adapter: merge.DigestString(a.activation.Adapter),
 		Generation: merge.DigestString(a.activation.Generation), Verdict: a.verdict, Message: message})
 }

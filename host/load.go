@@ -118,6 +118,7 @@ func (s *Serving) load(ctx context.Context, load server.Load, expected uint64, o
 	}
 	c.generation.adopt(checked.staged, process)
 	if now := s.alias(load.Alias); now.isLive(c.generation.digest()) && !load.Staged {
+		s.say(ctx, "adapter live already", now)
 		return &server.Loaded{Report: checked.Report, Model: s.model(load.Alias, now)}, nil
 	}
 	if err := s.ensure(ctx, c.generation, judge.told(ctx, "merge")); err != nil {
@@ -175,7 +176,9 @@ func (s *Serving) setAside(ctx context.Context, w wanted, r *report.Report) *ser
 	s.stage(&stagedRecord{activation: a, verdict: w.verdict, reason: w.reason})
 	s.publish(ctx, server.Event{Kind: server.KindStaged, Alias: a.Alias, Ref: a.Ref, Adapter: r.Adapter.Digest,
 		Generation: merge.DigestString(a.Generation), Verdict: r.Verdict})
-	m := s.model(a.Alias, &alias{activation: a, generation: w.generation, verdict: w.verdict, reason: w.reason})
+	aside := &alias{activation: a, generation: w.generation, verdict: w.verdict, reason: w.reason}
+	s.say(ctx, "adapter staged", aside)
+	m := s.model(a.Alias, aside)
 	m.State = server.StateStaged
 	return &server.Loaded{Report: r, Model: m}
 }
@@ -185,6 +188,9 @@ func (s *Serving) refused(ctx context.Context, load server.Load, r *report.Repor
 	if _, err := s.decide(ctx, load, r); err != nil {
 		return nil, err
 	}
+	first := report.First(r)
+	s.host.log.InfoContext(ctx, "adapter refused", "alias", load.Alias, "ref", loggable(load.Ref), "digest", r.Adapter.Digest, "verdict", string(r.Verdict),
+		"code", loggable(first.Code), "finding", loggable(first.Message))
 	s.publish(ctx, server.Event{Kind: server.KindRefused, Alias: load.Alias, Ref: load.Ref, Adapter: r.Adapter.Digest, Verdict: r.Verdict})
 	return &server.Loaded{Report: r}, nil
 }
@@ -211,6 +217,8 @@ func (s *Serving) leftAlone(ctx context.Context, load server.Load, r *report.Rep
 	if now := s.alias(load.Alias); now != nil {
 		out.Model = s.model(load.Alias, now)
 	}
+	s.host.log.InfoContext(ctx, "adapter left alone: it was taken back, and is not made live again by itself", "alias", load.Alias,
+		"ref", loggable(load.Ref), "digest", r.Adapter.Digest, "verdict", string(r.Verdict))
 	s.publish(ctx, server.Event{Kind: server.KindChecked, Alias: load.Alias, Ref: load.Ref, Adapter: r.Adapter.Digest, Verdict: r.Verdict,
 		Message: "it was taken back, and is not made live again by itself"})
 	return out

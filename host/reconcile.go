@@ -69,12 +69,11 @@ func (s *Serving) replay(history []registry.Activation) (stack []registry.Activa
 // bringBack makes one alias live again, from the bytes that the store kept, if they still are what they were.
 func (s *Serving) bringBack(ctx context.Context, entry *alias) {
 	a := entry.activation
-	err := s.bring(ctx, entry)
-	if err == nil {
-		s.host.log.InfoContext(ctx, "brought back", "alias", a.Alias, "tenant", a.Tenant, "generation", merge.DigestString(a.Generation))
+	if err := s.bring(ctx, entry); err != nil {
+		s.fail(ctx, entry, backendFault(err))
 		return
 	}
-	s.fail(ctx, entry, backendFault(err))
+	s.host.log.InfoContext(ctx, "adapter brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", loggable(a.Ref), "generation", merge.DigestString(a.Generation))
 }
 
 func (s *Serving) bring(ctx context.Context, entry *alias) error {
@@ -136,8 +135,8 @@ func (s *Serving) fail(ctx context.Context, entry *alias, err error) {
 	if entry.generation != nil {
 		s.letGo(ctx, entry.generation)
 	}
-	s.host.log.ErrorContext(ctx, "an adapter could not be brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", a.Ref,
-		"generation", merge.DigestString(a.Generation), "cause", err)
+	s.host.log.ErrorContext(ctx, "an adapter could not be brought back", "alias", a.Alias, "tenant", a.Tenant, "ref", loggable(a.Ref),
+		"generation", merge.DigestString(a.Generation), "cause", loggable(err.Error()))
 	s.publish(ctx, server.Event{Kind: server.KindFailed, Alias: a.Alias, Ref: a.Ref, Adapter: merge.DigestString(a.Adapter),
 		Generation: merge.DigestString(a.Generation), Actor: a.Actor, Message: err.Error()})
 }

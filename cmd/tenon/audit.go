@@ -55,7 +55,7 @@ type auditBad struct {
 
 func (c *command) auditVerify() *cobra.Command {
 	var format string
-	cmd := &cobra.Command{Use: "verify DIR", Short: "Hold every row of the audit table against the hash chain and the audit log", Args: arguments(cobra.MaximumNArgs(1))}
+	cmd := &cobra.Command{Use: "verify DIR", Short: "Hold every row of the audit against the hash chain", Args: arguments(cobra.MaximumNArgs(1))}
 	dir := dataDir(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		data, err := dir(args)

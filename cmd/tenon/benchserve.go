@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -54,9 +56,12 @@ func (c *command) benchServe() *cobra.Command {
 	var o benchOptions
 	cmd := remote(&cobra.Command{
 		Use: "serve --model NAME [--clients N | --rate N]", Short: "Put completions on a running server and say how it bore them",
-		Long: "Put streamed, greedy completions on a running server and say how long the first token took and the others, how many tokens came\n" +
-			"each second, what failed, and which generation answered. With --clients each client waits for its answer before it asks again;\n" +
-			"with --rate requests come at random times whatever the server does, and their time counts from when they were due.",
+		Long: `Put streamed, greedy completions on a running server and say how long the first
+token took and the others, how many tokens came each second, what failed, and
+which generation answered. With --clients each client waits for its answer
+before it asks again; with --rate requests come at random times whatever the
+server does, and their time counts from when they were due. It exits with 3
+where no request was answered.`,
 		Args: arguments(cobra.NoArgs),
 	}, func(ctx context.Context, server *client, _ []string) error { return c.runBench(ctx, server, o) })
 	flags := cmd.Flags()
@@ -65,9 +70,9 @@ func (c *command) benchServe() *cobra.Command {
 	flags.Float64Var(&o.plan.Rate, "rate", 0, "`N` requests each second, at random times")
 	flags.IntVar(&o.plan.Requests, "requests", 0, "send `N` requests in all")
 	flags.DurationVar(&o.plan.Duration, "duration", 0, "send for `TIME` (default 30s without --requests)")
-	flags.IntVar(&o.plan.Tokens, "tokens", 64, "max_tokens of each request")
-	flags.Uint64Var(&o.plan.Seed, "seed", 1, "of the random times")
-	flags.StringVar(&o.prompt, "prompt", defaultBenchPrompt, "prompt to send")
+	flags.IntVar(&o.plan.Tokens, "tokens", 64, "ask for at most `N` tokens in each request")
+	flags.Uint64Var(&o.plan.Seed, "seed", 1, "`N` that the random times begin with")
+	flags.StringVar(&o.prompt, "prompt", defaultBenchPrompt, "`TEXT` to send as the prompt")
 	flags.StringVar(&o.promptsFile, "prompts", "", "`FILE` with a prompt on each line, sent in turn")
 	flags.StringVar(&o.swap, "swap", "", "beside the load, turn `NAME` back and forth between the last two generations of its history")
 	flags.DurationVar(&o.swapEvery, "swap-every", 100*time.Millisecond, "with --swap: `TIME` between two swaps")
@@ -123,9 +128,35 @@ func (c *command) runBench(ctx context.Context, server *client, o benchOptions) 
 		return err
 	}
 	if o.format == "json" {
-		return json.MarshalWrite(c.stdout, answer, json.Deterministic(true), jsontext.WithIndent("  "))
+		err = json.MarshalWrite(c.stdout, answer, json.Deterministic(true), jsontext.WithIndent("  "))
+	} else {
+		err = answer.write(c.stdout)
 	}
-	return answer.write(c.stdout)
+	if err != nil || answer.Requests > 0 {
+		return err
+	}
+	return answer.unanswered(server)
+}
+
+// unanswered is the error of a load of which nothing was answered: why the first request was not.
+func (a benchAnswer) unanswered(server *client) error {
+	failed := 0
+	for _, n := range a.Failed {
+		failed += n
+	}
+	e := fault.New(fault.ServerDown, "none of %d requests was answered", failed)
+	var said *fault.Error
+	switch {
+	case a.Cause == nil:
+		return e
+	case !errors.As(a.Cause, &said):
+		said = server.unreachable(a.Cause)
+	case strings.Contains(said.Cause, plainToTLS):
+		said = server.speaksTLS()
+	default:
+		said = server.remedied(said)
+	}
+	return e.Wrap(fault.New(said.Code, "%s", said.Cause).Wrap(said.Err)).Fix("%s", cmp.Or(said.Remedy, "see what the server has: tenon ps"))
 }
 
 func (o *benchOptions) prompts() ([]string, error) {
@@ -176,17 +207,23 @@ func lastTwo(ctx context.Context, server *client, alias string) ([]string, error
 
 // write is the answer as a person reads it.
 func (a benchAnswer) write(w io.Writer) error {
-	fmt.Fprintf(w, "%d requests in %.1f s: %.1f a second, %.1f parts of text a second\n\n", a.Requests, a.Seconds, a.PerSecond, a.ChunkRate)
+	rate := func(x float64) string {
+		if a.Requests == 0 {
+			return "-"
+		}
+		return fmt.Sprintf("%.1f", x)
+	}
+	fmt.Fprintf(w, "%d requests in %.1f s: %s a second, %s parts of text a second\n\n", a.Requests, a.Seconds, rate(a.PerSecond), rate(a.ChunkRate))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "ms\tp50\tp90\tp99\tmax\t")
 	for _, line := range []struct {
 		name string
 		q    loadtest.Quantiles
 	}{{"first token", a.First}, {"between tokens", a.Gap}, {"whole answer", a.Whole}} {
-		fmt.Fprintf(table, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t\n", line.name, line.q.P50, line.q.P90, line.q.P99, line.q.Max)
+		quantileRow(table, line.name, line.q)
 	}
 	if a.Swaps != nil {
-		fmt.Fprintf(table, "swap (%d)\t%.1f\t%.1f\t%.1f\t%.1f\t\n", a.Swaps.Count, a.Swaps.Took.P50, a.Swaps.Took.P90, a.Swaps.Took.P99, a.Swaps.Took.Max)
+		quantileRow(table, fmt.Sprintf("swap (%d)", a.Swaps.Count), a.Swaps.Took)
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -199,4 +236,13 @@ func (a benchAnswer) write(w io.Writer) error {
 		fmt.Fprintf(w, "failed, %s: %d\n", report.Escape(why), a.Failed[why])
 	}
 	return nil
+}
+
+// quantileRow is a line of the table. A time that was never taken is "-".
+func quantileRow(w io.Writer, name string, q loadtest.Quantiles) {
+	if q == (loadtest.Quantiles{}) {
+		fmt.Fprintf(w, "%s\t-\t-\t-\t-\t\n", name)
+		return
+	}
+	fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t%.1f\t\n", name, q.P50, q.P90, q.P99, q.Max)
 }

@@ -79,7 +79,7 @@ Exit codes: 0 admitted, 1 denied or refused, 2 usage, 3 could not tell,
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(reportFormats, ", "))
 	flags.StringArrayVar(&reports, "report", nil, "also write a report, as `FORMAT=PATH`; repeat for several")
 	flags.StringVar(&figures, "figures", "", "also draw every figure into `DIR`, as SVG and PNG")
-	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
+	flags.StringVar(&failOn, "fail-on", "deny", "`VERDICT` that exits 1: deny, or warn as well")
 	return cmd
 }
 

@@ -42,9 +42,12 @@ func newClient(address string) (*client, error) {
 type failure struct {
 	Error struct {
 		Message string `json:"message"`
+		Param   string `json:"param"`
 		Code    string `json:"code"`
 	} `json:"error"`
 	Report *report.Report `json:"report"`
+
+	client *client // that was refused
 }
 
 // call sends in as JSON (GET when nil) and decodes the answer into out. An answer of 400 or more is returned as its failure.
@@ -67,7 +70,7 @@ func (c *client) do(ctx context.Context, method, path string, in, out any) (*fai
 		return nil, fault.New(fault.ServerDown, "the answer of %s broke off", c.url).Wrap(err)
 	}
 	if response.StatusCode >= 300 {
-		f := new(failure)
+		f := &failure{client: c}
 		if err := json.Unmarshal(text, f); err != nil || f.Error.Message == "" {
 			return nil, fault.New(fault.ServerDown, "%s answered %s", c.url, response.Status)
 		}
@@ -106,22 +109,27 @@ func (c *client) open(ctx context.Context, method, path string, in any, header h
 	}
 	response, err := c.http.Do(request)
 	if err == nil {
-		return response, nil
+		return c.understood(response)
 	}
 	if ctx.Err() != nil && method != http.MethodGet {
 		return nil, errAsked
 	}
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		err = failed.Err // the rest of it is in the message already
-	}
-	return nil, fault.New(fault.ServerDown, "no server answers at %s", c.url).Wrap(err).Fix("start one: tenon serve")
+	return nil, c.unreachable(err)
 }
 
 // refusal makes a server's error an error of this process, with the same code and so the same exit code.
 func (f *failure) refusal() error {
 	// The message of a fault begins with its code, which the error made here says as well.
-	return fault.New(fault.Code(f.Error.Code), "%s", strings.TrimPrefix(f.Error.Message, f.Error.Code+": "))
+	e := fault.New(fault.Code(f.Error.Code), "%s", strings.TrimPrefix(f.Error.Message, f.Error.Code+": "))
+	if f.missing() {
+		return e.Fix("list what there is: tenon ps")
+	}
+	return f.client.remedied(e)
+}
+
+// missing reports whether the server knows no adapter of the name that it was asked about.
+func (f *failure) missing() bool {
+	return f.Error.Code == string(fault.IONotFound) && f.Error.Param == "alias"
 }
 
 // either is the error of a call: that there was no answer, or what the answer refused.

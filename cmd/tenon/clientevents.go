@@ -54,7 +54,7 @@ func (c *command) events() *cobra.Command {
 		defer response.Body.Close()
 		if response.StatusCode != http.StatusOK {
 			text, _ := io.ReadAll(io.LimitReader(response.Body, maxEvent))
-			var failed failure
+			failed := failure{client: server}
 			if json.Unmarshal(text, &failed) != nil || failed.Error.Message == "" {
 				return fault.New(fault.ServerDown, "%s answered %s", server.url, response.Status)
 			}

@@ -18,13 +18,17 @@ import (
 // maxKeyFile bounds what is read for a secret.
 const maxKeyFile = 4096
 
+// remoteCommand is the annotation of a client command.
+const remoteCommand = "remote"
+
 // remote is a client command: the flags that name the server and say who asks, and a body.
 func remote(cmd *cobra.Command, body func(context.Context, *client, []string) error) *cobra.Command {
 	var address, key, ca string
+	cmd.Annotations = map[string]string{remoteCommand: ""}
 	flags := cmd.Flags()
-	flags.StringVar(&address, "server", "http://"+defaultListen, "`URL` of the running server")
+	flags.StringVar(&address, "server", "http://"+defaultListen, "`URL` of the running server; or TENON_SERVER")
 	flags.StringVar(&key, "key", "", "`FILE` with the secret of the API key; or the environment's TENON_KEY holds it. Never the secret itself: the list of processes and the shell's history show it")
-	flags.StringVar(&ca, "ca", "", "`FILE` of certificates in PEM that the server's is held against, instead of the system's")
+	flags.StringVar(&ca, "ca", "", "`FILE` of certificates in PEM that the server's is held against, instead of the system's; or TENON_CA")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(address)
 		if err != nil {

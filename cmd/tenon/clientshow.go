@@ -93,7 +93,7 @@ type adaptersAnswer struct {
 
 func (c *command) ps() *cobra.Command {
 	return show(c, &cobra.Command{
-		Use: "ps", Short: "List what a running server has live, and what it could not bring back", Args: arguments(cobra.NoArgs),
+		Use: "ps", Short: "List what a running server has live, or could not bring back", Args: arguments(cobra.NoArgs),
 	}, func([]string) string { return "/api/v1/adapters" }, c.printAdapters)
 }
 

@@ -27,9 +27,10 @@ func (c *command) keyNew() *cobra.Command {
 	var scopes []string
 	var days int
 	cmd := &cobra.Command{
-		Use: "new --name NAME --scope SCOPE[,SCOPE]...", Short: "Print a new API key's secret, once, and its entry for the keys file", Args: arguments(cobra.NoArgs),
-		Long: "Prints the entry of a new API key on stdout, to be appended to the keys file, and its secret on stderr. The secret is shown this once\n" +
-			"and written nowhere: the file holds its SHA-256 digest.",
+		Use: "new --name NAME --scope SCOPE[,SCOPE]...", Short: "Print a new key's secret, once, and its entry for the file", Args: arguments(cobra.NoArgs),
+		Long: `Prints the entry of a new API key on stdout, to be appended to the keys file,
+and its secret on stderr. The secret is shown this once and written nowhere: the
+file holds its SHA-256 digest.`,
 		RunE: func(*cobra.Command, []string) error {
 			if err := need("name", entry.Name); err != nil {
 				return err

@@ -78,9 +78,9 @@ is what the gate judges.`,
 	c.evidenceFlags(flags)
 	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
 	chosen.flags(flags)
-	flags.StringVar(&dtype, "dtype", "keep", "dtype of the merged tensors: keep")
+	flags.StringVar(&dtype, "dtype", "keep", "`DTYPE` of the merged tensors: keep")
 	flags.StringVar(&shardSize, "shard-size", "", "cut into files of at most `SIZE`, such as 5GB (default: as the base)")
-	flags.StringVar(&failOn, "fail-on", "deny", "what exits 1: deny, or warn as well")
+	flags.StringVar(&failOn, "fail-on", "deny", "`VERDICT` that exits 1: deny, or warn as well")
 	flags.BoolVar(&noCheck, "no-check", false, "merge without diagnostics; needs --reason, which the receipt records")
 	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden, as `TEXT`")
 	return cmd

@@ -16,7 +16,7 @@ func (c *command) policyCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(
 		&cobra.Command{
-			Use: "show [NAME]", Short: "Print a built-in policy (" + strings.Join(gate.BuiltinNames(), ", ") + "), to edit and give to --policy",
+			Use: "show [NAME]", Short: "Print a built-in policy: " + strings.Join(gate.BuiltinNames(), ", "),
 			Args: arguments(cobra.MaximumNArgs(1)), ValidArgs: gate.BuiltinNames(),
 			RunE: func(_ *cobra.Command, args []string) error {
 				name := gate.DefaultName
@@ -32,7 +32,7 @@ func (c *command) policyCommand() *cobra.Command {
 			},
 		},
 		&cobra.Command{
-			Use: "check FILE", Short: "Check that a policy loads: its keys, its expressions, and that its modules can run", Args: arguments(cobra.ExactArgs(1)),
+			Use: "check FILE", Short: "Check that a policy loads and that its modules can run", Args: arguments(cobra.ExactArgs(1)),
 			RunE: func(_ *cobra.Command, args []string) error {
 				p, err := gate.LoadPolicy(args[0])
 				if err != nil {

@@ -20,7 +20,7 @@ func (c *command) registryRepair() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "repair --from-store DIR",
-		Short: "Build a damaged database again from the audit log and the store beside it",
+		Short: "Build a damaged database again from log and store",
 		Long: "Build the database of a data directory again: from its audit log or what can be\n" +
 			"read of the old database, whichever has more rows that are what was written, and\n" +
 			"from the reports in the store. The old files are kept in quarantine/. Adapters\n" +

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +28,7 @@ func (c *command) serve() *cobra.Command {
 		Short: "Serve a base and gated adapters over vLLM's HTTP routes",
 		Args:  arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.acts = cmd.Flags().Changed("watch-action")
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -42,7 +45,7 @@ func (c *command) serve() *cobra.Command {
 	o.state.flags(flags)
 	o.security.flags(flags)
 	flags.StringVar(&o.watch, "watch", "", "take in what is put into `DIR`, each directory under its own name")
-	flags.StringVar(&o.watchAction, "watch-action", string(watch.Activate), "what becomes of what the gate lets through there: activate, stage or check")
+	flags.StringVar(&o.watchAction, "watch-action", string(watch.Activate), "`ACTION` with what the gate lets through there: activate, stage or check")
 	flags.StringVar(&o.try, "try", "", "complete `PROMPT` with the base and with each adapter, and print both")
 	flags.BoolVar(&o.once, "once", false, "with --try: exit afterwards instead of serving, and keep nothing")
 	for _, part := range o.parts {
@@ -54,6 +57,7 @@ func (c *command) serve() *cobra.Command {
 type serveOptions struct {
 	base, name, listen, try string
 	watch, watchAction      string
+	acts                    bool // watchAction was given
 	adapters                []string
 	named                   []namedAdapter // adapters, read
 	backend                 backendChoice
@@ -93,12 +97,13 @@ func (o *serveOptions) check() (err error) {
 		add(fault.New(fault.UsageFlag, "--once without --try has nothing to do"))
 	}
 	if o.once {
-		o.state.ephemeral = true
+		if o.state.data != "" {
+			add(fault.New(fault.UsageFlag, "--once keeps nothing, so there is nothing for --data to hold").Fix("leave one of them out"))
+		}
+		o.state.data, o.state.ephemeral = "", true
 	}
 	add(o.state.check())
-	if o.watch != "" {
-		add(watch.CheckAction(watch.Action(o.watchAction)))
-	}
+	add(o.checkWatch())
 	o.named, err = namedAdapters(o.adapters)
 	add(err)
 	if o.name == "" && o.base != "" {
@@ -109,6 +114,26 @@ func (o *serveOptions) check() (err error) {
 		add(server.CheckAlias(adapter.name, o.name))
 	}
 	return errors.Join(faults...)
+}
+
+// checkWatch refuses a folder that cannot be watched.
+func (o *serveOptions) checkWatch() error {
+	if o.watch == "" {
+		if o.acts {
+			return fault.New(fault.UsageFlag, "--watch-action is about a folder, and there is no --watch").Fix("give --watch DIR, or leave --watch-action out")
+		}
+		return nil
+	}
+	err := watch.CheckAction(watch.Action(o.watchAction))
+	switch info, statErr := os.Stat(o.watch); {
+	case errors.Is(statErr, fs.ErrNotExist):
+		err = errors.Join(err, fault.New(fault.IONotFound, "there is no such folder to watch").In(o.watch).Fix("make it, or give another one to --watch"))
+	case statErr != nil:
+		err = errors.Join(err, fault.New(fault.IORead, "the folder cannot be watched").In(o.watch).Wrap(statErr).Fix("give another one to --watch"))
+	case !info.IsDir():
+		err = errors.Join(err, fault.New(fault.IOFileType, "--watch takes a folder, and this is none").In(o.watch).Fix("give the folder that adapters are put into"))
+	}
+	return err
 }
 
 // namedAdapter is one --adapter.

@@ -23,7 +23,7 @@ type serveTexts struct {
 func (c *serveTexts) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.template, "chat-template", "", "Jinja `FILE` that makes prompts of chats (default: the base's own template)")
 	flags.IntVar(&c.most, "max-requests", 0, "texts in flight at once, those that wait included, `N` (default 256); more get 429")
-	flags.IntVar(&c.each, "max-model-requests", 0, "of them of one model, `N` (default: all)")
+	flags.IntVar(&c.each, "max-model-requests", 0, "texts of one model in flight at once, those that wait included, `N` (default: as many as --max-requests)")
 	flags.DurationVar(&c.timeout, "request-timeout", 0, "`TIME` that a completion may take, such as 90s (default: any)")
 }
 
@@ -31,7 +31,7 @@ func (c *serveTexts) flags(flags *pflag.FlagSet) {
 func (c *serveTexts) apply(_ context.Context, options *server.Options, serving *host.Serving) error {
 	template, err := chat.Open(serving.Limits().ModelDir, c.template)
 	if err != nil && c.template != "" {
-		return err
+		return remedyMissing(err, "give the file of a Jinja template, or leave --chat-template out to use the base's own")
 	}
 	if err != nil {
 		options.Log.Warn("chats are refused: the base's chat template cannot be used", "cause", err.Error())

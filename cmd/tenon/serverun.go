@@ -90,7 +90,7 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	}
 	ready()
 	if o.try != "" {
-		if err := c.tryPrompt(ctx, "http://"+listener.Addr().String(), o.try, append([]string{o.name}, names...)); err != nil {
+		if err := c.tryPrompt(ctx, o.security.scheme()+listener.Addr().String(), o.try, append([]string{o.name}, names...)); err != nil {
 			return err
 		}
 	}
@@ -98,7 +98,7 @@ func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 		return nil
 	}
 	if !c.quiet {
-		fmt.Fprintf(c.stderr, "\nserving %s on http://%s, Ctrl-C ends it\n", report.Escape(strings.Join(liveNames(serving), ", ")), listener.Addr())
+		fmt.Fprintf(c.stderr, "\nserving %s on %s%s, Ctrl-C ends it\n", report.Escape(strings.Join(liveNames(serving), ", ")), o.security.scheme(), listener.Addr())
 	}
 	return c.serveOn(ctx, served, o, &reloading{host: h, serving: serving, keys: options.Keys, parts: o.parts})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -26,6 +27,14 @@ func (s *serveSecurity) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.scraping, "metrics-open", false, "with --keys: GET /metrics needs no key; it names every tenant's adapters")
 }
 
+// scheme is how a URL of the server begins.
+func (s *serveSecurity) scheme() string {
+	if s.cert != "" {
+		return "https://"
+	}
+	return "http://"
+}
+
 // check refuses what would offer a server to a network that has no keys, or keys that anybody on the way can read. try is the prompt of --try.
 func (s *serveSecurity) check(listen, try string) error {
 	name, port, err := net.SplitHostPort(listen)
@@ -33,7 +42,11 @@ func (s *serveSecurity) check(listen, try string) error {
 		_, err = net.LookupPort("tcp", port)
 	}
 	if err != nil {
-		return fault.New(fault.UsageFlag, "--listen %q is not HOST:PORT", listen).Wrap(err)
+		example := defaultListen
+		if _, isPort := strconv.ParseUint(listen, 10, 16); isPort == nil {
+			example = net.JoinHostPort("127.0.0.1", listen)
+		}
+		return fault.New(fault.UsageFlag, "--listen %q is not HOST:PORT", listen).Wrap(err).Fix("for instance --listen %s", example)
 	}
 	ip := net.ParseIP(name)
 	loopback := strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback()
@@ -60,7 +73,7 @@ func (s *serveSecurity) apply(options *server.Options, log *slog.Logger) (err er
 	if s.keys != "" {
 		var keysErr error
 		if options.Keys, keysErr = server.LoadKeys(s.keys); keysErr != nil {
-			err = keysErr
+			err = remedyMissing(keysErr, "make a key (tenon key new) and append its entry under keys: of a file of mode 600")
 		} else if names := options.Keys.Open(); len(names) > 0 {
 			log.Warn("keys of tenants may load adapters from anywhere on this machine: give them a root", "keys", strings.Join(names, ", "))
 		}
@@ -69,6 +82,17 @@ func (s *serveSecurity) apply(options *server.Options, log *slog.Logger) (err er
 		var certErr error
 		options.Certificate, certErr = server.LoadCertificate(s.cert, s.key, log)
 		err = errors.Join(err, certErr)
+	}
+	return err
+}
+
+// remedyMissing says what to do about a file of the command line that is not there. What the system says of it is not said a second time.
+func remedyMissing(err error, remedy string) error {
+	var e *fault.Error
+	if errors.As(err, &e) && e.Code == fault.IONotFound && e.Remedy == "" {
+		missing := *e
+		missing.Err = nil
+		return missing.Fix("%s", remedy)
 	}
 	return err
 }

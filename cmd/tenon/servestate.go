@@ -24,7 +24,7 @@ type serveState struct {
 func (s *serveState) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&s.data, "data", "", "`DIR` for what is live and why (default: tenon in the user's state folder, one for each base)")
 	flags.BoolVar(&s.ephemeral, "ephemeral", false, "remember nothing when the server ends")
-	flags.StringVar(&s.mode, "mode", string(server.ModeAuto), "how adapters are served: merged, unmerged, or auto: merged as far as the memory goes")
+	flags.StringVar(&s.mode, "mode", string(server.ModeAuto), "how adapters are served, `MODE`: merged, unmerged, or auto: merged as far as the memory goes")
 	flags.StringVar(&s.memory, "memory", "auto", "`SIZE` of memory for adapters beyond the base, such as 4GiB; auto: what is left, less a reserve; none: no limit")
 }
 

@@ -136,7 +136,7 @@ func (p *Plan) open(ctx, stop context.Context, r *recorder) {
 				p.one(ctx, n, due, r)
 			})
 		default:
-			r.failed("more than 4096 in flight")
+			r.failed("more than 4096 in flight", nil)
 		}
 	}
 }
@@ -158,11 +158,11 @@ func (p *Plan) deal() func() (int, bool) {
 
 // one sends a request and records what became of it.
 func (p *Plan) one(ctx context.Context, n int, due time.Time, r *recorder) {
-	answer, times, failure := p.complete(ctx, p.Models[n%len(p.Models)], p.Prompts[n/len(p.Models)%len(p.Prompts)])
+	answer, times, failure, cause := p.complete(ctx, p.Models[n%len(p.Models)], p.Prompts[n/len(p.Models)%len(p.Prompts)])
 	switch {
 	case ctx.Err() != nil: // the caller gave up: neither good nor bad
 	case failure != "":
-		r.failed(failure)
+		r.failed(failure, cause)
 	default:
 		var wrong error
 		if p.Check != nil {

@@ -10,6 +10,7 @@ import (
 type Result struct {
 	Requests   int            `json:"requests"` // that were answered
 	Failed     map[string]int `json:"failed"`   // others, by what went wrong
+	FirstError string         `json:"firstError,omitzero"` // of those that failed, as the server words it
 	Wrong      int            `json:"wrong"`    // answered, but not with what was expected
 	FirstWrong string         `json:"firstWrong,omitzero"`
 	Seconds    float64        `json:"seconds"`
@@ -20,6 +21,8 @@ type Result struct {
 	Gap        Quantiles      `json:"tokenGapMs"`   // between two parts of one text
 	Whole      Quantiles      `json:"wholeMs"`
 	Answered   map[string]int `json:"answeredBy"` // requests by generation
+
+	Cause error `json:"-"` // FirstError: a *fault.Error of the server, or why there was no answer; nil where neither said anything
 }
 
 // Quantiles of a time.
@@ -35,6 +38,7 @@ type recorder struct {
 	mu                sync.Mutex
 	failures          map[string]int
 	answered          map[string]int
+	cause             error
 	wrong             int
 	firstWrong        string
 	first, gap, whole []float64
@@ -45,10 +49,14 @@ func newRecorder() *recorder {
 	return &recorder{failures: map[string]int{}, answered: map[string]int{}}
 }
 
-func (r *recorder) failed(why string) {
+// failed counts a request that failed. cause may be nil.
+func (r *recorder) failed(why string, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failures[why]++
+	if r.cause == nil {
+		r.cause = cause
+	}
 }
 
 func (r *recorder) done(answer Answer, due time.Time, times []time.Time, wrong error) {
@@ -78,6 +86,9 @@ func (r *recorder) result(took time.Duration) *Result {
 	defer r.mu.Unlock()
 	out := &Result{Failed: r.failures, Wrong: r.wrong, FirstWrong: r.firstWrong, Seconds: took.Seconds(), Chunks: r.chunks, Answered: r.answered,
 		First: quantiles(r.first), Gap: quantiles(r.gap), Whole: quantiles(r.whole)}
+	if out.Cause = r.cause; r.cause != nil {
+		out.FirstError = r.cause.Error()
+	}
 	for _, n := range r.answered {
 		out.Requests += n
 	}

@@ -61,7 +61,6 @@ func (s *Server) unload(w http.ResponseWriter, r *http.Request) error {
 	if err := s.view(r.Context()).Unload(r.Context(), body.Name); err != nil {
 		return err
 	}
-	s.note(r, "adapter unloaded", body.Name)
 	writeText(w, fmt.Sprintf("Success: LoRA adapter '%s' removed successfully.", body.Name))
 	return nil
 }

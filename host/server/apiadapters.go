@@ -46,7 +46,7 @@ func (s *Server) activateAdapter(w http.ResponseWriter, r *http.Request) error {
 		return refuse(http.StatusBadRequest, "generation", "generation is missing: the adapter's history names those that there are")
 	}
 	m, err := s.view(r.Context()).Activate(r.Context(), r.PathValue("alias"), body.Generation)
-	return s.changed(w, r, "adapter activated", m, err)
+	return s.changed(w, m, err)
 }
 
 type rollbackRequest struct {
@@ -60,7 +60,7 @@ func (s *Server) rollbackAdapter(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m, err := s.view(r.Context()).Rollback(r.Context(), r.PathValue("alias"), body.Generation)
-	return s.changed(w, r, "adapter rolled back", m, err)
+	return s.changed(w, m, err)
 }
 
 type unloadAnswer struct {
@@ -73,22 +73,15 @@ func (s *Server) unloadAdapter(w http.ResponseWriter, r *http.Request) error {
 	if err := s.view(r.Context()).Unload(r.Context(), name); err != nil {
 		return err
 	}
-	s.note(r, "adapter unloaded", name)
 	writeJSON(w, http.StatusOK, unloadAnswer{name})
 	return nil
 }
 
 // changed answers a change of what an alias means.
-func (s *Server) changed(w http.ResponseWriter, r *http.Request, what string, m Seen, err error) error {
+func (s *Server) changed(w http.ResponseWriter, m Seen, err error) error {
 	if err != nil {
 		return err
 	}
-	s.note(r, what, m.Name, "digest", m.Digest, "generation", m.Generation, "sequence", m.Sequence)
 	writeJSON(w, http.StatusOK, s.adapter(m))
 	return nil
-}
-
-// note logs what a principal did with an alias.
-func (s *Server) note(r *http.Request, what, name string, more ...any) {
-	s.log.InfoContext(r.Context(), what, append([]any{"alias", name}, more...)...)
 }

@@ -56,7 +56,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			}
 			data, err := marshal(e)
 			if err != nil {
-				s.log.ErrorContext(r.Context(), "an event cannot be written", "kind", escape(string(e.Kind)), "cause", escape(err.Error()))
+				s.log.ErrorContext(r.Context(), "an event cannot be written", "kind", plain(string(e.Kind)), "cause", plain(err.Error()))
 				continue
 			}
 			var message bytes.Buffer

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/tenon-ml/tenon/host/fault"
@@ -42,18 +43,24 @@ func (s *Server) loadAdapter(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// gate loads and logs. Its error is the answer; what the gate refused is one.
+// gate loads. Its error is the answer; what the gate refused is one. The engine logs what has changed and what was refused, whoever asked for it;
+// what came to no end is logged here, once.
 func (s *Server) gate(r *http.Request, load Load) (*Loaded, error) {
 	loaded, err := s.view(r.Context()).Load(r.Context(), load)
 	if err != nil {
-		s.log.WarnContext(r.Context(), "load failed", "alias", escape(load.Alias), "ref", escape(load.Ref), "cause", escape(err.Error()))
-		return nil, err
+		failed, level := *toAPI(err), slog.LevelWarn
+		if failed.status >= 500 {
+			level = slog.LevelError
+		}
+		if !failed.quiet {
+			s.log.Log(r.Context(), level, "load failed", "alias", plain(load.Alias), "ref", plain(load.Ref), "status", failed.status,
+				"code", string(failed.code), "cause", plain(failed.message))
+		}
+		failed.quiet = true
+		return nil, &failed
 	}
-	rep := loaded.Report
-	s.note(r, "adapter checked", load.Alias, "ref", escape(load.Ref), "digest", rep.Adapter.Digest, "verdict", string(rep.Verdict),
-		"generation", loaded.Model.Generation)
-	if !rep.Verdict.Open() {
-		return nil, refused(rep)
+	if !loaded.Report.Verdict.Open() {
+		return nil, refused(loaded.Report)
 	}
 	return loaded, nil
 }

@@ -73,7 +73,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		cause := recover()
 		if cause != nil && cause != http.ErrAbortHandler {
-			s.log.ErrorContext(rec.ctx, "handler panicked", "path", path, "cause", escape(fmt.Sprint(cause)), "stack", string(debug.Stack()))
+			s.log.ErrorContext(rec.ctx, "handler panicked", "path", path, "cause", plain(fmt.Sprint(cause)), "stack", string(debug.Stack()))
 		}
 		begun := rec.status != 0
 		if cause != nil && !begun {
@@ -81,7 +81,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		took := time.Since(start)
 		s.metrics.request(path, rec.status, took)
-		s.log.DebugContext(rec.ctx, "request", "method", escape(r.Method), "path", escape(r.URL.Path), "status", rec.status, "took", took,
+		s.log.DebugContext(rec.ctx, "request", "method", plain(r.Method), "path", plain(r.URL.Path), "status", rec.status, "took", took,
 			"generation", rec.Header().Get("X-Tenon-Generation"))
 		if cause != nil && begun {
 			panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one

@@ -34,7 +34,7 @@ func TestLog(t *testing.T) {
 		lines                    [][]string // what is in each of them besides who
 	}{
 		{name: "load", method: http.MethodPost, path: "/v1/load_lora_adapter", body: `{"lora_name":"chat","lora_path":"/a"}`,
-			lines: [][]string{{`msg="adapter checked"`, "digest=sha256:aa", "generation=" + generation, "verdict=admit"}, {"msg=request", "status=200"}}},
+			lines: [][]string{{"msg=request", "method=POST", "path=/v1/load_lora_adapter", "status=200"}}},
 		{name: "completion", method: http.MethodPost, path: "/v1/completions", body: `{"model":"chat","prompt":"` + text + `"}`,
 			lines: [][]string{{"msg=request", "status=200", "generation=" + generation}}},
 		{name: "wrong completion", method: http.MethodPost, path: "/v1/completions", body: `{"model":"chat","prompt":"` + text + `","n":"` + text + `"}`,
@@ -50,9 +50,9 @@ func TestLog(t *testing.T) {
 			lines: [][]string{{`msg="load failed"`}, {"msg=request", "status=400"}}},
 		{name: "failing load", method: http.MethodPost, path: "/v1/load_lora_adapter", body: `{"lora_name":"chat","lora_path":"/a"}`,
 			prepare: func() { f.loadErr = fault.New(fault.BackendDown, "it died with %s", secret) },
-			lines:   [][]string{{`msg="load failed"`, "ref="}, {`msg="request failed"`, "status=503"}, {"msg=request", "status=503"}}},
+			lines:   [][]string{{`msg="load failed"`, "level=ERROR", "alias=chat", "ref=/a", "status=503", "code=IO_BACKEND", `cause="IO_BACKEND: it died`}, {"msg=request", "status=503"}}},
 		{name: "unload", method: http.MethodDelete, path: "/api/v1/adapters/chat",
-			lines: [][]string{{`msg="adapter unloaded"`, "alias=chat"}, {"msg=request", "status=200"}}},
+			lines: [][]string{{"msg=request", "method=DELETE", "path=/api/v1/adapters/chat", "status=200"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.prepare != nil {
@@ -75,6 +75,11 @@ func TestLog(t *testing.T) {
 				}
 			}
 		})
+	}
+	log.Reset()
+	as(t, s, secret, http.MethodPost, "/v1/load_lora_adapter", `{"lora_name":"chat","lora_path":"/\u202e\u001b[31m b"}`)
+	if want := `/\\u202e\\x1b[31m b`; !strings.Contains(log.String(), want) {
+		t.Errorf("%s is not in %s", want, &log)
 	}
 	log.Reset()
 	as(t, s, "", http.MethodGet, "/api/v1/adapters", "")

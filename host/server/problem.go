@@ -137,7 +137,7 @@ func backendNonsense(what string, args ...any) error {
 func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	e := toAPI(err)
 	if e.status >= 500 && !e.quiet {
-		s.log.ErrorContext(ctx, "request failed", "status", e.status, "code", string(e.code), "cause", escape(e.message))
+		s.log.ErrorContext(ctx, "request failed", "status", e.status, "code", string(e.code), "cause", plain(e.message))
 	}
 	if e.retry {
 		w.Header().Set("Retry-After", strconv.Itoa(max(e.after, 1)))
@@ -148,7 +148,7 @@ func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	writeJSON(w, e.status, e.body())
 }
 
-// escape makes foreign text safe for a log and for an error's message: ASCII, quoted, of bounded length, without the secret of an API key.
+// escape makes foreign text safe for an error's message: ASCII, quoted, of bounded length, without the secret of an API key.
 func escape(s string) string {
 	const limit = 512
 	s, cut := hideSecrets(s), ""

@@ -84,7 +84,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, c *completio
 		e.code = fault.BackendDown
 	}
 	if !e.quiet {
-		s.log.ErrorContext(ctx, "stream failed", "model", c.model.ID, "generation", runs[0].generation, "cause", escape(e.message))
+		s.log.ErrorContext(ctx, "stream failed", "model", c.model.ID, "generation", runs[0].generation, "cause", plain(e.message))
 	}
 	_ = out.json(e.body()) // nothing is left to tell a client that is gone
 }

@@ -69,7 +69,7 @@ func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.seen = now
 	fresh, err := c.read()
 	if err != nil {
-		c.log.Warn("the new certificate cannot be used: the one before goes on", "cause", escape(err.Error()))
+		c.log.Warn("the new certificate cannot be used: the one before goes on", "cause", plain(err.Error()))
 		return c.current, nil
 	}
 	c.current = fresh
