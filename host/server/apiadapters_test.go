@@ -125,10 +125,12 @@ func TestAudit(t *testing.T) {
 func TestDashboard(t *testing.T) {
 	k := newKeys(t, "a acme read")
 	var who []Principal
-	ui := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who = append(who, PrincipalOf(r.Context()))
-		writeText(w, r.URL.Path)
-	})
+	ui := func(Front) Dashboard {
+		return board{nobody, func(w http.ResponseWriter, r *http.Request) {
+			who = append(who, PrincipalOf(r.Context()))
+			writeText(w, r.URL.Path)
+		}}
+	}
 	s := New(newFake(t), Options{Log: newServer(t, newFake(t)).log, BaseName: "tiny", Addr: "127.0.0.1:8321", Keys: k.Keys, UI: ui})
 	for _, c := range []struct {
 		secret, path string

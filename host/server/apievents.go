@@ -54,6 +54,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			if e, ok = view.Event(e); !ok {
 				continue
 			}
+			e.Message = visible(e.Message)
 			data, err := marshal(e)
 			if err != nil {
 				s.log.ErrorContext(r.Context(), "an event cannot be written", "kind", plain(string(e.Kind)), "cause", plain(err.Error()))

@@ -33,7 +33,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name := r.PathValue("alias")
-	records, err := s.view(r.Context()).History(r.Context(), name, limit)
+	records, _, err := s.view(r.Context()).History(r.Context(), name, limit)
 	if err != nil {
 		return err
 	}

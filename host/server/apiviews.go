@@ -40,7 +40,7 @@ func (s *Server) adapter(m Seen) adapterView {
 	if state == "" {
 		state = StateLive
 	}
-	return adapterView{Alias: m.Name, Shared: m.Shared, State: state, Failure: m.Failure, Ref: m.Root, Digest: m.Digest, Generation: m.Generation,
+	return adapterView{Alias: m.Name, Shared: m.Shared, State: state, Failure: visible(m.Failure), Ref: m.Root, Digest: m.Digest, Generation: m.Generation,
 		Sequence: m.Sequence, Verdict: m.Verdict, Mode: m.Mode, ModeReason: m.ModeReason, Bytes: m.Bytes,
 		LoadedAt: time.Unix(m.Created, 0).UTC(), History: m.History, Running: running, Waiting: waiting}
 }

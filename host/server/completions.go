@@ -58,8 +58,32 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 
 // answer has the texts of a request made that came at that time, and writes them.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *completion, begun time.Time, form func(generation string) shape) error {
-	alias := c.choices[0].request.GetAlias()
-	leave, err := s.queue.enter(alias, len(c.choices))
+	return s.generate(r, c, begun, func(ctx context.Context, runs []*run, stop context.CancelFunc) error {
+		w.Header().Set("X-Tenon-Generation", runs[0].generation)
+		texts := form(runs[0].generation)
+		if c.stream {
+			s.stream(ctx, w, c, runs, texts, stop)
+			return nil
+		}
+		if err := runAll(runs, stop, func(*run) error { return nil }); err != nil {
+			w.Header().Del("X-Tenon-Generation")
+			return late(ctx, err)
+		}
+		writeJSON(w, http.StatusOK, texts.whole(runs))
+		return nil
+	})
+}
+
+// generate begins the texts of a request that came at that time, as soon and as long as there is room and time for them. write receives them,
+// and may stop them. Every text that the server makes goes through here.
+func (s *Server) generate(r *http.Request, c *completion, begun time.Time, write func(context.Context, []*run, context.CancelFunc) error) error {
+	request := c.choices[0].request
+	alias := request.GetAlias()
+	model := alias
+	if len(request.GetGeneration()) > 0 {
+		model = GenerationName(request.GetGeneration())
+	}
+	leave, err := s.queue.enter(model, len(c.choices))
 	if err != nil {
 		return err
 	}
@@ -83,18 +107,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, c *completion, b
 	}
 	s.metrics.tokens.WithLabelValues("prompt").Add(float64(usage(runs).PromptTokens))
 	defer func() { s.metrics.tokens.WithLabelValues("generated").Add(float64(usage(runs).CompletionTokens)) }()
-	w.Header().Set("X-Tenon-Generation", runs[0].generation)
-	texts := form(runs[0].generation)
-	if c.stream {
-		s.stream(ctx, w, c, runs, texts, stop)
-		return nil
-	}
-	if err := runAll(runs, stop, func(*run) error { return nil }); err != nil {
-		w.Header().Del("X-Tenon-Generation")
-		return late(ctx, err)
-	}
-	writeJSON(w, http.StatusOK, texts.whole(runs))
-	return nil
+	return write(ctx, runs, stop)
 }
 
 // runAll receives every text to its end. The first error ends the others.

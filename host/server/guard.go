@@ -152,27 +152,6 @@ func (s *Server) admit(w *recorder, r *http.Request) error {
 	return route.handle(w, r)
 }
 
-// serveUI hands a request to the dashboard. It comes without a header that a script would have to set, so who is nobody may pass: what is shown
-// to him is for the dashboard to decide.
-func (s *Server) serveUI(w *recorder, r *http.Request) error {
-	who := Principal{}
-	if s.keys == nil || r.Header.Get("Authorization") != "" {
-		var err error
-		if who, err = s.authenticate(r); err != nil {
-			return err
-		}
-	}
-	r = w.by(r, who)
-	leave, err := s.enter(who, &route{slots: s.reads})
-	if err != nil {
-		return err
-	}
-	defer leave()
-	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
-	s.ui.ServeHTTP(w, r)
-	return nil
-}
-
 // enter counts a request against the bounds of its kind and of its key; leave is called when it ends.
 func (s *Server) enter(who Principal, rt *route) (leave func(), err error) {
 	leaveKey := func() {}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
@@ -29,6 +30,14 @@ func (e *apiError) Error() string { return e.message }
 // Status is the HTTP status of the answer.
 func (e *apiError) Status() int { return e.status }
 
+// RetryAfter is in how many seconds the same request may succeed; 0 is never.
+func (e *apiError) RetryAfter() int {
+	if !e.retry {
+		return 0
+	}
+	return max(e.after, 1)
+}
+
 // refuse is an error of whoever asked.
 func refuse(status int, param, message string, args ...any) *apiError {
 	return &apiError{status: status, code: fault.UsageFlag, param: param, message: fmt.Sprintf(message, args...)}
@@ -49,8 +58,18 @@ type problemError struct {
 
 // body is the error as clients read it.
 func (e *apiError) body() problem {
-	return problem{Error: problemError{Message: hideSecrets(e.message), Type: typeOf(e.status), Param: optional(e.param), Code: optional(string(e.code))},
+	return problem{Error: problemError{Message: visible(hideSecrets(e.message)), Type: typeOf(e.status), Param: optional(e.param), Code: optional(string(e.code))},
 		Report: e.report}
+}
+
+// visible makes a message for people safe to show, whatever foreign text is in it: what would turn the reading direction or move a cursor is
+// written as an escape. Lines stay lines, of which a fault.List has one each.
+func visible(message string) string {
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		lines[i] = report.Escape(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // optional is null for "".
@@ -139,8 +158,8 @@ func (s *Server) fail(ctx context.Context, w http.ResponseWriter, err error) {
 	if e.status >= 500 && !e.quiet {
 		s.log.ErrorContext(ctx, "request failed", "status", e.status, "code", string(e.code), "cause", plain(e.message))
 	}
-	if e.retry {
-		w.Header().Set("Retry-After", strconv.Itoa(max(e.after, 1)))
+	if after := e.RetryAfter(); after > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(after))
 	}
 	if e.challenge != "" {
 		w.Header().Set("WWW-Authenticate", e.challenge)

@@ -48,8 +48,8 @@ type Options struct {
 	Certificate    *Certificate   // nil: no TLS
 	// Tally is what counts the engine's flow; nil shows nothing of that.
 	Tally *Tally
-	// UI answers GET and POST below /ui/. It has the principal of a request in its context: nobody, where there was no key.
-	UI http.Handler
+	// UI makes what answers below /ui/; nil: nothing does.
+	UI func(Front) Dashboard
 }
 
 // Server answers HTTP for one Engine.
@@ -65,7 +65,8 @@ type Server struct {
 	keys           *Keys
 	metricsOpen    bool
 	certificate    *Certificate
-	ui             http.Handler
+	ui             Dashboard
+	strangers      *strangers
 	metrics        *metrics
 	traffic        *traffic
 	queue          *queue // completions
@@ -99,12 +100,15 @@ func New(engine Engine, opts Options) *Server {
 		reads:   make(chan struct{}, maxReads),
 		feeds:   make(chan struct{}, maxFeeds),
 		closing: make(chan struct{}),
-		keys:    opts.Keys, metricsOpen: opts.MetricsOpen, certificate: opts.Certificate, ui: opts.UI,
+		keys:    opts.Keys, metricsOpen: opts.MetricsOpen, certificate: opts.Certificate, strangers: &strangers{clients: map[string]int{}},
 
 		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
 	s.queue = newQueue(opts.MaxRequests, opts.MaxPerModel, s.traffic)
 	s.metrics = newMetrics(engine, s.traffic, cmp.Or(opts.Tally, NewTally()))
+	if opts.UI != nil {
+		s.ui = opts.UI(Front{s})
+	}
 	s.routes = s.table()
 	s.document = s.openAPI()
 	s.http = &http.Server{
@@ -117,6 +121,19 @@ func New(engine Engine, opts Options) *Server {
 	var once sync.Once
 	s.http.RegisterOnShutdown(func() { once.Do(func() { close(s.closing) }) })
 	return s
+}
+
+// untilClosing is a context that ends when the server begins to stop: what has no end of its own is to end then.
+func (s *Server) untilClosing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.closing:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 // Handler returns the whole front, for a server of one's own.

@@ -189,8 +189,8 @@ func (v View) change(name string, do func(alias string) (Model, error)) (Seen, e
 	return Seen{Model: m, Name: name}, nil
 }
 
-// History lists what a name has meant. Who changed a shared one is the operator's business.
-func (v View) History(ctx context.Context, name string, limit int) ([]Record, error) {
+// History lists what a name has meant, and reports whether that was the operator's: who changed a shared one is his business.
+func (v View) History(ctx context.Context, name string, limit int) (records []Record, shared bool, err error) {
 	records, alias, err := read(v, name, func(alias string) ([]Record, error) {
 		records, err := v.engine.History(ctx, alias, limit)
 		if err == nil && len(records) == 0 {
@@ -198,13 +198,13 @@ func (v View) History(ctx context.Context, name string, limit int) ([]Record, er
 		}
 		return records, err
 	})
-	if _, shared := v.see(alias); shared {
+	if _, shared = v.see(alias); shared {
 		records = slices.Clone(records)
 		for i := range records {
 			records[i].Actor = ""
 		}
 	}
-	return records, err
+	return records, shared, err
 }
 
 // Report returns the report of what is live under a name, or of a generation in its history.
