@@ -25,7 +25,7 @@ func (h *Host) describe(ctx context.Context, client backendpb.BackendClient) (*b
 	if err != nil {
 		return nil, fault.New(fault.BackendDown, "backend %q does not say what it is", h.backend.Name).Wrap(err)
 	}
-	h.log.Info("backend", "name", d.Name, "version", d.Version, "device", d.Device, "dtypes", d.Dtypes, "architectures", d.Architectures)
+	h.log.Debug("backend", "name", d.Name, "version", d.Version, "device", d.Device, "dtypes", d.Dtypes, "architectures", d.Architectures)
 	return d, nil
 }
 

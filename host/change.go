@@ -199,7 +199,7 @@ func (s *Serving) Rollback(ctx context.Context, name, generation string) (_ serv
 	if err != nil {
 		return server.Model{}, err
 	}
-	return s.turn(ctx, target, expected, registry.ActionRollback, "as it was when it became live")
+	return s.turn(ctx, target, expected, registry.ActionRollback, "")
 }
 
 // target is what Rollback goes back to.
@@ -222,7 +222,7 @@ func (s *Serving) Activate(ctx context.Context, name, generation string) (server
 	if err != nil {
 		return server.Model{}, err
 	}
-	target, reason := registry.Activation{}, "as it was when it became live"
+	target, reason := registry.Activation{}, ""
 	if r := s.stagedRecord(name, generation); r != nil {
 		target, reason = r.activation, r.reason
 	} else if target, err = s.known(ctx, name, generation); err != nil {
@@ -231,7 +231,7 @@ func (s *Serving) Activate(ctx context.Context, name, generation string) (server
 	return s.turn(ctx, target, expected, registry.ActionActivate, reason)
 }
 
-// turn makes an alias mean a generation that was let in before, without asking the gate again.
+// turn makes an alias mean a generation that was let in before, without asking the gate again. A reason of "" is the one it had.
 func (s *Serving) turn(ctx context.Context, target registry.Activation, expected uint64, action, reason string) (_ server.Model, err error) {
 	name, w := target.Alias, wanted{activation: target, expected: expected, reason: reason}
 	w.activation.Action = action
@@ -241,6 +241,9 @@ func (s *Serving) turn(ctx context.Context, target registry.Activation, expected
 	w.verdict = s.verdict(ctx, target.Decision)
 	if w.generation, err = s.fetch(ctx, target, 0); err != nil {
 		return server.Model{}, err
+	}
+	if w.reason == "" {
+		w.reason = s.why(target, w.generation)
 	}
 	if err = s.ensure(ctx, w.generation, nil); err == nil {
 		if action == registry.ActionRollback {

@@ -48,11 +48,12 @@ func (s *Serving) model(name string, a *alias) server.Model {
 		ID: name, Root: a.activation.Ref, Parent: s.name, Digest: merge.DigestString(a.activation.Adapter),
 		Generation: merge.DigestString(a.activation.Generation), Verdict: a.verdict, Created: a.activation.Time.Unix(),
 		History: max(0, len(a.stack)-1), Sequence: a.activation.Sequence, Mode: server.Mode(a.activation.Mode), ModeReason: a.reason,
-		State: server.StateLive,
+		State: a.state(),
 	}
-	if a.generation == nil {
-		m.State, m.Failure = server.StateFailed, a.failure
-	} else {
+	switch {
+	case m.State == server.StateFailed:
+		m.Failure = a.failure
+	case a.generation != nil:
 		m.Bytes = a.generation.plan.Bytes()
 	}
 	return m

@@ -40,9 +40,7 @@ func (s *Serving) History(ctx context.Context, name string, limit int) ([]server
 		}
 		state := server.StatePast
 		if now != nil && a.Sequence == now.activation.Sequence {
-			if state = server.StateLive; now.generation == nil {
-				state = server.StateFailed
-			}
+			state = now.state()
 		}
 		out = append(out, s.record(ctx, a, state))
 	}

@@ -159,6 +159,7 @@ func (s *Serving) prepare(ctx context.Context, load server.Load, checked *Checke
 		return wanted{}, err
 	}
 	crashpoint.Here(activateDecided)
+	s.rememberReason(decision, c.reason)
 	g := c.generation
 	return wanted{
 		activation: registry.Activation{
@@ -193,6 +194,11 @@ func (s *Serving) refused(ctx context.Context, load server.Load, r *report.Repor
 		"code", loggable(first.Code), "finding", loggable(first.Message))
 	s.publish(ctx, server.Event{Kind: server.KindRefused, Alias: load.Alias, Ref: load.Ref, Adapter: r.Adapter.Digest, Verdict: r.Verdict})
 	return &server.Loaded{Report: r}, nil
+}
+
+// Refused tells the feed of what a watched folder refused before the gate was asked: for its name, or for what it is.
+func (s *Serving) Refused(ctx context.Context, alias, ref string, why *fault.Error) {
+	s.publish(ctx, server.Event{Kind: server.KindRefused, Alias: alias, Ref: report.Escape(ref), Verdict: report.Deny, Message: report.Escape(why.Error())})
 }
 
 // isTakenBack tells that the last change of an alias took this adapter away from it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/merge"
+	"github.com/tenon-ml/tenon/host/registry"
 	"github.com/tenon-ml/tenon/host/server"
 )
 
@@ -51,16 +52,60 @@ func (s *Serving) settle(ctx context.Context, load server.Load, checked *Checked
 		}
 		return s.enter(ctx, checked, merged.Unmerge(), asked)
 	}
-	reason := "it fits the memory"
-	if s.memory > 0 {
-		reason = fmt.Sprintf("its %d bytes fit the %d for generations", merged.Bytes(), s.memory)
-	}
-	c, err := s.enter(ctx, checked, merged, reason)
+	c, err := s.enter(ctx, checked, merged, s.fitting(merged))
 	var short *fault.Error
 	if err == nil || !errors.As(err, &short) || short.Code != fault.IOMemory || s.unmergeable(merged) != nil {
 		return c, err
 	}
 	return s.enter(ctx, checked, merged.Unmerge(), fmt.Sprintf("merged, %s", short.Cause))
+}
+
+// maxReasons bounds how many reasons are kept in memory.
+const maxReasons = 4096
+
+func (s *Serving) rememberReason(decision int64, reason string) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if len(s.reasons) >= maxReasons {
+		clear(s.reasons)
+	}
+	s.reasons[decision] = reason
+}
+
+// why is the reason of the mode of a generation that comes back: the one that it had, or, where that was in an earlier life of the host, what
+// can be told of it now.
+func (s *Serving) why(a registry.Activation, g *generation) string {
+	s.state.RLock()
+	reason, known := s.reasons[a.Decision]
+	s.state.RUnlock()
+	if known {
+		return reason
+	}
+	merged := g.plan
+	if g.plan.Unmerged {
+		var err error
+		if merged, err = merge.NewPlan(g.binding, 1); err != nil {
+			return "it was loaded so"
+		}
+	}
+	fits := s.memory == 0 || merged.Bytes() <= s.memory
+	switch {
+	case g.plan.Unmerged && fits:
+		return "it was loaded so, though merged its bytes would fit"
+	case g.plan.Unmerged:
+		return fmt.Sprintf("merged, its %d bytes do not fit the %d for generations", merged.Bytes(), s.memory)
+	case !fits:
+		return fmt.Sprintf("it was loaded so, though its %d bytes are more than the %d for generations", merged.Bytes(), s.memory)
+	}
+	return s.fitting(merged)
+}
+
+// fitting is the reason of a plan that is merged because it can be.
+func (s *Serving) fitting(merged *merge.Plan) string {
+	if s.memory > 0 {
+		return fmt.Sprintf("its %d bytes fit the %d for generations", merged.Bytes(), s.memory)
+	}
+	return "it fits the memory"
 }
 
 // enter finds room for one plan of an adapter.

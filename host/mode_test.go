@@ -48,6 +48,9 @@ func TestMemory(t *testing.T) {
 	if code(err) != fault.IOMemory || !strings.Contains(err.Error(), "left") {
 		t.Errorf("one too many: %v, want %s with numbers", err, fault.IOMemory)
 	}
+	if unmerged := s.described.Unmerged; strings.Contains(err.Error(), "unmerged") != unmerged || !strings.Contains(err.Error(), "unload an adapter") {
+		t.Errorf("what helps is not told: %v", err)
+	}
 	if got := s.Status(); got.MemoryUsed != 2*size || got.MemoryLimit != 2*size+size/2 {
 		t.Errorf("%d of %d bytes are used, want %d", got.MemoryUsed, got.MemoryLimit, 2*size)
 	}
@@ -172,6 +175,25 @@ func TestUnmerged(t *testing.T) {
 	if got := s.alias("asked").activation.Sequence; got != sequence {
 		t.Errorf("loading what is live is change %d, it was at %d", got, sequence)
 	}
+	if got := s.alias("asked").reason; got != "as the load asked" {
+		t.Errorf("loaded again it is so because %q", got)
+	}
+	before := merge.DigestString(s.alias("asked").activation.Generation)
+	load(t, s, "asked", otherAdapter(t))
+	if m, err := s.Rollback(t.Context(), "asked", before); err != nil || m.ModeReason != "as the load asked" {
+		t.Errorf("gone back to it is %s because %q, %v", m.Mode, m.ModeReason, err)
+	}
+	clear(s.reasons) // as after a restart
+	if got := s.why(s.alias("tight").activation, s.alias("tight").generation); !strings.Contains(got, "loaded so") {
+		t.Errorf("in another life it is so because %q", got)
+	}
+	s.memory = size - 1
+	for alias, want := range map[string]string{"tight": "do not fit the", "merged": "more than the"} {
+		if got := s.why(s.alias(alias).activation, s.alias(alias).generation); !strings.Contains(got, want) {
+			t.Errorf("%s: with less memory it is so because %q, want %q", alias, got, want)
+		}
+	}
+	s.memory = size + 3*size/4
 	restart(t, s)
 	if got := greedy(t, s, "asked"); !slices.Equal(got, want) {
 		t.Errorf("after a death it says %v, it said %v", got, want)

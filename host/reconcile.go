@@ -18,7 +18,7 @@ import (
 const broughtBack = 2
 
 // returning is why an alias does not answer yet.
-const returning = "it is being brought back; try again in a moment"
+const returning = "it is being brought back"
 
 // reconcile lists what the ledger says is live, and begins to bring it back. What cannot be brought back is listed with its reason, and delays
 // nobody.
@@ -29,7 +29,7 @@ func (s *Serving) reconcile(ctx context.Context) error {
 	}
 	entries := make([]*alias, len(live))
 	for i, a := range live {
-		entries[i] = &alias{activation: a, failure: returning, stack: []registry.Activation{a}}
+		entries[i] = &alias{activation: a, returns: true, failure: returning, stack: []registry.Activation{a}}
 		if history, err := s.ledger.History(ctx, a.Alias, historyLimit); err == nil {
 			entries[i].stack = s.replay(history)
 		}
@@ -79,13 +79,13 @@ func (s *Serving) bringBack(ctx context.Context, entry *alias) {
 func (s *Serving) bring(ctx context.Context, entry *alias) error {
 	a := entry.activation
 	next := *entry
-	next.failure, next.reason = "", "as it was when it became live"
+	next.returns, next.failure = false, ""
 	next.verdict = s.verdict(ctx, a.Decision)
 	g, err := s.fetch(ctx, a, s.memory)
 	if err != nil {
 		return err
 	}
-	next.generation = g
+	next.generation, next.reason = g, s.why(a, g)
 	if err = s.ensure(ctx, g, nil); err == nil {
 		s.change.Lock()
 		defer s.change.Unlock()
@@ -128,7 +128,7 @@ func (s *Serving) fail(ctx context.Context, entry *alias, err error) {
 		return // the server stops: that is no failure of the adapter
 	}
 	a, failed := entry.activation, *entry
-	failed.generation, failed.failure = nil, err.Error()
+	failed.generation, failed.returns, failed.failure = nil, false, err.Error()
 	if !s.swapIf(a.Alias, entry, &failed) {
 		return
 	}

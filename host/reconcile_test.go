@@ -63,9 +63,6 @@ func TestRestart(t *testing.T) {
 	s = serveWith(t, o)
 	defer end(t, s)
 	after := s.Models()[1:]
-	for i := range before {
-		before[i].ModeReason, after[i].ModeReason = "", ""
-	}
 	if !slices.Equal(before, after) {
 		t.Fatalf("live is %+v, was %+v", after, before)
 	}
@@ -88,6 +85,9 @@ func TestRestart(t *testing.T) {
 	// The way back is from the store: neither generation before is in memory.
 	if _, err := s.Rollback(t.Context(), "two", ""); err != nil {
 		t.Fatal(err)
+	}
+	if m := s.Models()[2]; m.ModeReason != before[1].ModeReason {
+		t.Errorf("its mode is %s because %q", m.Mode, m.ModeReason)
 	}
 	if got := greedy(t, s, "two"); !slices.Equal(got, one) {
 		t.Errorf("after the rollback two says %v, want %v", got, one)
@@ -172,6 +172,29 @@ func TestDamagedAdapter(t *testing.T) {
 	if m := s.Models()[1]; m.State != server.StateLive || m.Failure != "" {
 		t.Errorf("loaded again it is %+v", m)
 	}
+}
+
+// TestReturning: what is on its way back is no failure.
+func TestReturning(t *testing.T) {
+	s := serveFast(t)
+	load(t, s, "x", filepath.Join(restaurant, "adapter"))
+	live := s.alias("x")
+	entry := &alias{activation: live.activation, stack: live.stack, returns: true, failure: returning}
+	s.swap("x", entry)
+	if m := s.Models()[1]; m.State != server.StateReturning || m.Failure != "" {
+		t.Errorf("it is %+v", m)
+	}
+	if records, err := s.History(t.Context(), "x", 1); err != nil || records[0].State != server.StateReturning {
+		t.Errorf("its history is %+v, %v", records, err)
+	}
+	if _, err := collect(t.Context(), s, "x"); code(err) != fault.BackendDown || !strings.Contains(err.Error(), "try again") {
+		t.Errorf("it answers %v", err)
+	}
+	s.fail(t.Context(), entry, fault.New(fault.RegMissing, "its bytes are gone"))
+	if m := s.Models()[1]; m.State != server.StateFailed || !strings.Contains(m.Failure, "are gone") {
+		t.Errorf("then it is %+v", m)
+	}
+	s.swap("x", live)
 }
 
 // TestTakenBack offers what was gone back from, as a command line does after a restart: it stays as it was decided.

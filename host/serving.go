@@ -58,6 +58,7 @@ type Serving struct {
 	staged map[string][]*stagedRecord // complete and verified, but not what the alias means; oldest first
 
 	verdicts map[int64]report.Verdict // by decision; under state
+	reasons  map[int64]string         // of the mode, by the decision of the load that chose it; under state
 }
 
 // ServeOptions say what to serve.
@@ -92,7 +93,7 @@ func (h *Host) ServeWith(ctx context.Context, o ServeOptions) (*Serving, error) 
 	s := &Serving{
 		host: h, base: b, name: o.Name, onLoad: o.OnLoad, started: time.Now(), feed: server.NewFeed(), mode: cmp.Or(o.Mode, server.ModeAuto),
 		turns: newTurns(o.Loads), shelf: newShelf(), live: map[string]*alias{}, staged: map[string][]*stagedRecord{},
-		verdicts: map[int64]report.Verdict{},
+		verdicts: map[int64]report.Verdict{}, reasons: map[int64]string{},
 	}
 	s.judge.Store(h)
 	s.running, s.stop = context.WithCancel(context.WithoutCancel(ctx))

@@ -7,6 +7,7 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/registry"
 	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/host/server"
 )
 
 // alias is what a name means. It is replaced in the table, never changed there.
@@ -16,12 +17,24 @@ type alias struct {
 	verdict    report.Verdict
 	reason     string                // of the mode
 	failure    string                // why there is no generation
+	returns    bool                  // it is being brought back
 	stack      []registry.Activation // what Rollback goes back through, oldest first; the last is activation
 	left       [32]byte              // the generation it meant just before, in whichever direction it went
 }
 
 // maxStack bounds how many steps Rollback can go back without being told where to. The history has them all.
 const maxStack = 64
+
+// state is what an alias of the table is.
+func (a *alias) state() server.State {
+	switch {
+	case a.generation != nil:
+		return server.StateLive
+	case a.returns:
+		return server.StateReturning
+	}
+	return server.StateFailed
+}
 
 // means tells that an alias is live with this adapter.
 func (a *alias) means(adapter [32]byte) bool {
@@ -127,7 +140,11 @@ func (s *Serving) absent(name string, a *alias) error {
 	if a == nil {
 		return s.unknown(name)
 	}
-	return fault.New(fault.BackendDown, "%q was live and does not answer: %s", name, a.failure).Fix("load it again, or go back with tenon rollback %s", name)
+	refusal := fault.New(fault.BackendDown, "%q was live and does not answer: %s", name, a.failure)
+	if a.returns {
+		return refusal.Fix("try again in a moment")
+	}
+	return refusal.Fix("load it again, or go back with tenon rollback %s", name)
 }
 
 // Drain turns new loads away and has the server say that it is not ready. What has begun goes on, and the way back stays open.

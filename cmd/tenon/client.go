@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -118,7 +117,7 @@ func (c *client) open(ctx context.Context, method, path string, in any, header h
 }
 
 // refusal makes a server's error an error of this process, with the same code and so the same exit code.
-func (f *failure) refusal() error {
+func (f *failure) refusal() *fault.Error {
 	// The message of a fault begins with its code, which the error made here says as well.
 	e := fault.New(fault.Code(f.Error.Code), "%s", strings.TrimPrefix(f.Error.Message, f.Error.Code+": "))
 	if f.missing() {

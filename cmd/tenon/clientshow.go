@@ -32,21 +32,31 @@ func show[T any](c *command, cmd *cobra.Command, path func(args []string) string
 		if err := either(server.call(ctx, path(args), nil, &raw)); err != nil {
 			return err
 		}
-		if format == "json" {
-			if err := raw.Indent(jsontext.WithIndent("  ")); err != nil {
-				return err
-			}
-			_, err := fmt.Fprintf(c.stdout, "%s\n", asciiJSON(raw))
+		return answered(c, server, raw, format, text)
+	})
+	outputFlag(cmd, &format)
+	return cmd
+}
+
+// outputFlag is how a client command prints its answer.
+func outputFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVarP(format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
+}
+
+// answered prints what a server answered, as a text or as its JSON.
+func answered[T any](c *command, server *client, raw jsontext.Value, format string, text func(T) error) error {
+	if format == "json" {
+		if err := raw.Indent(jsontext.WithIndent("  ")); err != nil {
 			return err
 		}
-		var answer T
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return unlike(server, err)
-		}
-		return text(answer)
-	})
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
-	return cmd
+		_, err := fmt.Fprintf(c.stdout, "%s\n", asciiJSON(raw))
+		return err
+	}
+	var answer T
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return unlike(server, err)
+	}
+	return text(answer)
 }
 
 // adapterAnswer is one adapter as the API shows it.
@@ -124,6 +134,10 @@ func (c *command) printAdapters(answer adaptersAnswer) error {
 			fmt.Fprintln(c.stdout)
 			writeWrapped(c.stdout, shorten(a.Alias, nameWidth)+" failed: ", a.Failure, columns)
 		}
+		if a.Mode == "unmerged" && a.ModeReason != "" && a.Failure == "" {
+			fmt.Fprintln(c.stdout)
+			writeWrapped(c.stdout, shorten(a.Alias, nameWidth)+" is unmerged: ", a.ModeReason, columns)
+		}
 	}
 	if shared {
 		fmt.Fprintln(c.stdout, "\n* the operator's, shared with every tenant")
@@ -165,6 +179,7 @@ func (c *command) history() *cobra.Command {
 	return show(c, &cobra.Command{
 		Use: "history NAME", Short: "List what a name in a running server has meant, newest first", Args: arguments(cobra.ExactArgs(1)),
 	}, func(args []string) string { return adapterPath(args[0], "/history") }, func(answer historyAnswer) error {
+		staged := false
 		table := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "SEQ\tTIME\tACTION\tSTATE\tGENERATION\tVERDICT\tBY\n")
 		for _, r := range answer.History {
@@ -174,8 +189,13 @@ func (c *command) history() *cobra.Command {
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", sequence, since(r.Time), report.Escape(r.Action), report.Escape(r.State),
 				shortDigest(r.Generation), report.Escape(r.Verdict), shorten(report.Escape(r.Actor), 16))
+			staged = staged || r.State == "staged"
 		}
-		return table.Flush()
+		err := table.Flush()
+		if err == nil && staged {
+			_, err = fmt.Fprintln(c.stdout, "\na restart of the server forgets what is staged; its bytes stay in the store")
+		}
+		return err
 	})
 }
 

@@ -93,14 +93,14 @@ where it is not on all of them, is called NAME_sub.`,
 	flags := cmd.Flags()
 	flags.StringVar(&predictions, "predictions", "", "text `FILE` with one prediction a line")
 	flags.StringVar(&references, "references", "", "text `FILE` with groups of references")
-	flags.StringVar(&nist, "nist", string(evaluation.Python), "which script's NIST: "+strings.Join(evaluation.Variants(), ", "))
-	flags.StringSliceVar(&names, "metrics", defaults, "what to compute, of "+strings.Join(all, ", "))
+	flags.StringVar(&nist, "nist", string(evaluation.Python), "`VARIANT` of NIST, by the script that computes it: "+strings.Join(evaluation.Variants(), ", "))
+	flags.StringSliceVar(&names, "metrics", defaults, "`METRIC`s to compute, of "+strings.Join(all, ", "))
 	flags.StringVar(&model.base, "base", "", "base checkpoint to ask: a `DIR` in Hugging Face layout")
 	flags.StringArrayVar(&model.adapters, "adapter", nil, "`ADAPTER` to merge into the base and ask; repeat for several")
 	flags.StringVar(&model.text, "text", "", "`FILE` of texts, or of prompt||text, one a line")
 	flags.IntVar(&model.limit, "limit", 0, "score `N` of the texts and complete N of the prompts, evenly over the file (default: all)")
 	flags.BoolVar(&model.generate, "generate", false, "also complete each prompt and score what is written")
-	flags.IntVar(&model.maxTokens, "max-tokens", 80, "longest completion, in tokens")
+	flags.IntVar(&model.maxTokens, "max-tokens", 80, "`N` tokens of the longest completion")
 	flags.StringVarP(&format, "output", "o", "text", "`FORMAT` on stdout: "+strings.Join(formats, ", "))
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ type command struct {
 	cacheDir       string
 	hosts          []*host.Host // to be closed
 	spares         int          // workers that wait for the next run of a diagnostic
+	serves         bool         // it runs for as long as nobody ends it
 	quiet          bool
 	verbose        bool
 }
@@ -67,18 +69,49 @@ func (c *command) root() *cobra.Command {
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.policy, "policy", gate.DefaultName, "policy that decides: a `FILE`, or built in: "+strings.Join(gate.BuiltinNames(), ", "))
-	flags.StringVar(&c.cacheDir, "cache-dir", "", "`DIR` for what can be computed again (default: tenon in the user's cache folder)")
-	flags.StringVar(&c.revoked, "revoked", "", "`FILE` of digests of diagnostics that must not run, beside the policy's own")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print the result and errors, nothing else")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", "Flags.FlagUsagesWrapped 80"))
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fault.New(fault.UsageFlag, "%v", err).Fix("see tenon --help")
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.activate(), c.rollback(), c.unload(), c.ps(), c.status(), c.history(), c.events(), c.keyCommand(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.bankCommand(), c.policyCommand(), c.auditCommand(), c.registryCommand(),
 		c.moduleCommand(), c.backendCommand(), c.bench(), c.version())
+	for _, name := range []string{"check", "merge", "serve", "eval", "compare", "sweep", "bank", "module"} {
+		for _, cmd := range root.Commands() {
+			if cmd.Name() == name {
+				c.judgeFlags(cmd)
+			}
+		}
+	}
 	return root
+}
+
+// judgeFlags adds the flags of the commands that run diagnostics here. Commands that ask a server do not have them: its policy decides.
+func (c *command) judgeFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	if cmd.HasSubCommands() {
+		flags = cmd.PersistentFlags()
+	}
+	if cmd.Name() != "compare" && cmd.Name() != "sweep" { // these have policies of their own
+		flags.StringVar(&c.policy, "policy", gate.DefaultName, "policy that decides: a `FILE`, or built in: "+strings.Join(gate.BuiltinNames(), ", "))
+	}
+	flags.StringVar(&c.cacheDir, "cache-dir", "", "`DIR` for what can be computed again (default: tenon in the user's cache folder)")
+	flags.StringVar(&c.revoked, "revoked", "", "`FILE` of digests of diagnostics that must not run, beside the policy's own")
+}
+
+// flagError refuses a flag that a command does not have.
+func flagError(cmd *cobra.Command, err error) error {
+	e := fault.New(fault.UsageFlag, "%v", err).Fix("see %s --help", cmd.CommandPath())
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		_, asks := cmd.Annotations[remoteCommand]
+		switch name := unknown.GetSpecifiedName(); {
+		case asks && (name == "policy" || name == "revoked"):
+			return fault.New(fault.UsageFlag, "%s takes no --%s: the server's policy decides", cmd.CommandPath(), name).Fix("give it to tenon serve")
+		case name == "policy" || name == "revoked" || name == "cache-dir":
+			return fault.New(fault.UsageFlag, "%s takes no --%s: it runs no diagnostics here", cmd.CommandPath(), name).Fix("leave it out")
+		}
+	}
+	return e
 }
 
 // evidenceFlags adds the flags of the commands that merge, or could: what an adapter is judged by besides its weights.
@@ -121,6 +154,9 @@ func (c *command) newHost(options host.Options) (*host.Host, error) {
 
 func (c *command) log() *slog.Logger {
 	level := slog.LevelWarn
+	if c.serves {
+		level = slog.LevelInfo // who operates it wants to see what changes
+	}
 	if c.verbose {
 		level = slog.LevelDebug
 	}

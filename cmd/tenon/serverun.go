@@ -27,6 +27,7 @@ const tellTime = 3 * time.Second
 // runServer serves until the first signal, and then ends what is in flight; a second signal is not caught.
 func (c *command) runServer(ctx context.Context, o serveOptions) (err error) {
 	c.spares = 4 // it answers loads for as long as it lives
+	c.serves = !o.once
 	tally := server.NewTally()
 	stopTelling, err := telemetry.Start(ctx, telemetry.Options{Service: "tenon", Version: version, Log: c.log(), OnStep: tally.Step})
 	if err != nil {
@@ -169,7 +170,7 @@ func (c *command) loadFirst(ctx context.Context, serving *host.Serving, adapters
 // liveNames is what can be asked for.
 func liveNames(serving *host.Serving) (names []string) {
 	for _, m := range serving.Models() {
-		if m.State != server.StateFailed {
+		if m.State == server.StateLive {
 			names = append(names, m.ID)
 		}
 	}

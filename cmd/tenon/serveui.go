@@ -19,15 +19,15 @@ func (s *serveUI) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.off, "no-ui", false, "serve no dashboard at /ui")
 }
 
-func (s *serveUI) apply(_ context.Context, options *server.Options, serving *host.Serving) error {
+func (s *serveUI) apply(_ context.Context, options *server.Options, _ *host.Serving) error {
 	if s.off {
 		return nil
 	}
-	o := ui.Options{Engine: serving, Log: server.Logger(options.Log), Version: options.Version, Secure: options.Certificate != nil}
+	o := ui.Options{Log: server.Logger(options.Log), Version: options.Version, Secure: options.Certificate != nil}
 	if options.Keys != nil {
 		o.SignIn = options.Keys.Authenticate
 	}
-	options.UI = ui.New(o)
+	options.UI = func(front server.Front) server.Dashboard { return ui.New(front, o) }
 	return nil
 }
 

@@ -75,6 +75,7 @@ func knownFlags() []string {
 	root.PersistentFlags().VisitAll(add)
 	for _, sub := range root.Commands() {
 		sub.Flags().VisitAll(add)
+		sub.PersistentFlags().VisitAll(add)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

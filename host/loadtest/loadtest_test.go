@@ -68,7 +68,7 @@ func TestClosedLoop(t *testing.T) {
 			event("g-"+model, "one", "")
 			event("another", "two", "length")
 		case 6:
-			fmt.Fprint(w, "data: {\"error\":{\"code\":\"BACKEND_DOWN\"}}\n\n")
+			fmt.Fprint(w, "data: {\"error\":{\"code\":\"IO_BACKEND\",\"message\":\"it died\"}}\n\n")
 		default:
 			whole(model, w, event)
 		}
@@ -86,13 +86,16 @@ func TestClosedLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, why := range []string{"status 429", "broken off", "an answer of two generations", "broken off: BACKEND_DOWN"} {
+	for _, why := range []string{"status 429", "broken off", "an answer of two generations", "broken off: IO_BACKEND"} {
 		if r.Failed[why] != 1 {
 			t.Errorf("%d failed with %q: %v", r.Failed[why], why, r.Failed)
 		}
 	}
 	if r.Requests != 6 || r.Answered["g-a"]+r.Answered["g-b"] != 6 || r.Chunks != 12 || r.Wrong != r.Answered["g-b"] || r.FirstWrong != "b is wrong" {
 		t.Errorf("%+v", r)
+	}
+	if r.Cause == nil || r.FirstError != r.Cause.Error() || !strings.HasPrefix(r.FirstError, "IO_") {
+		t.Errorf("the first error is %q", r.FirstError)
 	}
 	if r.First.P50 <= 0 || r.Whole.P50 < r.First.P50 || r.PerSecond <= 0 {
 		t.Errorf("times %+v", r)

@@ -8,10 +8,10 @@ import (
 
 // Result is how a server bore a load. Times are in milliseconds.
 type Result struct {
-	Requests   int            `json:"requests"` // that were answered
-	Failed     map[string]int `json:"failed"`   // others, by what went wrong
+	Requests   int            `json:"requests"`            // that were answered
+	Failed     map[string]int `json:"failed"`              // others, by what went wrong
 	FirstError string         `json:"firstError,omitzero"` // of those that failed, as the server words it
-	Wrong      int            `json:"wrong"`    // answered, but not with what was expected
+	Wrong      int            `json:"wrong"`               // answered, but not with what was expected
 	FirstWrong string         `json:"firstWrong,omitzero"`
 	Seconds    float64        `json:"seconds"`
 	PerSecond  float64        `json:"requestsPerSecond"`

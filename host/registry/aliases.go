@@ -24,13 +24,12 @@ func badAlias(ctx context.Context, db querier) (*wrongAlias, error) {
 	for rows.Next() {
 		var base, text []byte
 		var alias string
-		var sequence uint64
-		var live int64
+		var sequence, live int64 // whatever somebody wrote there
 		if err := rows.Scan(&base, &alias, &sequence, &live, &text); err != nil {
 			return nil, err
 		}
 		bad := func(problem string, expected, found any) (*wrongAlias, error) {
-			return &wrongAlias{sequence, alias, problem, fmt.Sprint(expected), fmt.Sprint(found)}, nil
+			return &wrongAlias{uint64(max(sequence, 0)), alias, problem, fmt.Sprint(expected), fmt.Sprint(found)}, nil
 		}
 		rec, err := decodeRecord(text)
 		if err != nil || topicOf(rec.Kind) != topicActivation {
@@ -45,6 +44,8 @@ func badAlias(ctx context.Context, db querier) (*wrongAlias, error) {
 			return bad("is at the row of another", fmt.Sprintf("%q", rec.Alias), fmt.Sprintf("%q", alias))
 		case !bytes.Equal(d.Base[:], base):
 			return bad("is at the row of another base", fmt.Sprintf("%x", d.Base), fmt.Sprintf("%x", base))
+		case live != 0 && live != 1:
+			return bad("is neither live nor not", "live 0 or 1", fmt.Sprintf("live %d", live))
 		case (live != 0) != (rec.Kind != ActionUnload):
 			return bad("is live where it should not be, or not where it should", rec.Kind, fmt.Sprintf("live %d", live))
 		}

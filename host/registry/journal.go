@@ -14,8 +14,8 @@ import (
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
-// maxLine bounds a line of the log, in bytes.
-const maxLine = 64 << 20
+// maxLine bounds a line of the log, in bytes without its end.
+const maxLine = 64 + 1 + maxRecord
 
 // journal is the audit log: a line "HASH RECORD" for each row of the audit table, added when the database has the row. It can be a few rows
 // short, when the host was killed or the disk was full in between; it is never ahead.
@@ -112,50 +112,57 @@ func (j *journal) flush() error {
 	return nil
 }
 
-// tail is the last complete line and how many bytes the complete lines have; torn are the bytes after them. No line gives the zero row.
+// tail is the last complete line and how many bytes the complete lines have; torn are the bytes after them. No line gives the zero row. What
+// is no line, or longer than any that is written, is io.ErrUnexpectedEOF: nothing of it is cut away.
 func (j *journal) tail() (last row, complete int64, torn int64, err error) {
-	end, found := int64(-1), false
-	var text []byte // from at on
-	for at := j.size; at > 0; {
-		step := min(at, 64<<10)
-		at -= step
-		block := make([]byte, step, step+int64(len(text)))
-		if _, err := j.file.ReadAt(block, at); err != nil {
-			return last, 0, 0, durable.Fault(j.path, err)
-		}
-		text = append(block, text...)
-		if end < 0 {
-			if i := bytes.LastIndexByte(text, '\n'); i >= 0 {
-				end, text = at+int64(i)+1, text[:i]
-			}
-		}
-		if end >= 0 {
-			if i := bytes.LastIndexByte(text, '\n'); i >= 0 || at == 0 {
-				text, found = text[i+1:], true
-				break
-			}
-		}
-		if len(text) > maxLine {
-			break
-		}
+	if complete, err = j.lineStart(j.size, maxBehind*(maxLine+1)); err != nil { // a write that was cut short is of one change
+		return last, 0, 0, err
 	}
-	if end < 0 {
-		if j.size > maxLine {
-			return last, 0, 0, io.ErrUnexpectedEOF
-		}
+	if complete == 0 {
 		return last, 0, j.size, nil
 	}
-	last, ok := parseLine(text)
-	if !found || !ok {
-		return last, end, j.size - end, io.ErrUnexpectedEOF
+	end := complete - 1
+	start, err := j.lineStart(end, maxLine)
+	if err != nil {
+		return last, 0, 0, err
 	}
-	return last, end, j.size - end, nil
+	text := make([]byte, end-start)
+	if _, err := j.file.ReadAt(text, start); err != nil {
+		return last, 0, 0, durable.Fault(j.path, err)
+	}
+	last, ok := parseLine(text)
+	if !ok {
+		return last, 0, 0, io.ErrUnexpectedEOF
+	}
+	return last, complete, j.size - complete, nil
+}
+
+// lineStart is where the line begins that goes up to end: after the last line break in front of it. io.ErrUnexpectedEOF where the line has
+// more than most bytes.
+func (j *journal) lineStart(end, most int64) (int64, error) {
+	block := make([]byte, 64<<10)
+	for at := end; at > 0; {
+		step := min(at, int64(len(block)))
+		at -= step
+		if _, err := j.file.ReadAt(block[:step], at); err != nil {
+			return 0, durable.Fault(j.path, err)
+		}
+		i := bytes.LastIndexByte(block[:step], '\n')
+		if start := at + int64(i) + 1; end-start > most {
+			return 0, io.ErrUnexpectedEOF
+		} else if i >= 0 {
+			return start, nil
+		}
+	}
+	return 0, nil
 }
 
 // logReader gives the complete lines of a log in order.
 type logReader struct {
 	lines *bufio.Reader
-	torn  bool // the last line has no end
+	read  int64 // bytes of the lines so far
+	ended bool  // what a host adds later is not read
+	torn  bool  // the last line has no end
 }
 
 func newLogReader(r io.Reader) *logReader { return &logReader{lines: bufio.NewReaderSize(r, 1<<20)} }
@@ -182,19 +189,21 @@ func (l *logReader) line() (r row, ok bool, err error) {
 
 // raw gives the next line without its end.
 func (l *logReader) raw() (line []byte, err error) {
-	for {
+	for !l.ended {
 		part, err := l.lines.ReadSlice('\n')
 		line = append(line, part...)
 		if errors.Is(err, bufio.ErrBufferFull) && len(line) <= maxLine {
 			continue
 		}
 		if errors.Is(err, io.EOF) {
-			l.torn = len(line) > 0
-			return nil, io.EOF
+			l.ended, l.torn = true, len(line) > 0
+			break
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
 		}
+		l.read += int64(len(line))
 		return bytes.TrimSuffix(line, []byte{'\n'}), nil
 	}
+	return nil, io.EOF
 }

@@ -10,7 +10,12 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tenon-ml/tenon/host/fault"
 )
+
+// maxRecord bounds a record, in bytes: whoever reads the log can tell a line from what is none.
+const maxRecord = 8 << 20
 
 // entry is what a row of the audit table says, before it has a place in it.
 type entry struct {
@@ -117,6 +122,10 @@ func (e *entry) encode(after uint64, previous [32]byte, now time.Time) (row, err
 	value := jsontext.Value(text)
 	if err := value.Canonicalize(); err != nil {
 		return row{}, err
+	}
+	if len(value) > maxRecord {
+		return row{}, fault.New(fault.IOSpace, "the row of the audit table would have %d bytes, and at most %d are kept", len(value), maxRecord).
+			Fix("shorten what was written: the reference of the adapter, the reason of an override")
 	}
 	return row{r.Sequence, value, hashRow(previous, value)}, nil
 }

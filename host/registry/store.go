@@ -115,7 +115,7 @@ func (s *sourceReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isKept reports whether the store has an adapter, byte for byte.
+// isKept reports whether the store has an adapter, byte for byte, and the disk knows that it has.
 func (r *Registry) isKept(ctx context.Context, adapter [32]byte, manifest []byte) (bool, error) {
 	dir := r.path(adaptersName, hex.EncodeToString(adapter[:]))
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +129,13 @@ func (r *Registry) isKept(ctx context.Context, adapter [32]byte, manifest []byte
 	if err != nil && ctx.Err() != nil {
 		return false, err
 	}
-	return err == nil, nil
+	if err != nil {
+		return false, nil
+	}
+	if err := r.disk.syncDir(filepath.Dir(dir)); err != nil { // whoever put it there may have been killed before
+		return false, err
+	}
+	return true, nil
 }
 
 // AdapterDir is the directory with an adapter's files; fault.RegMissing where there is none. Whoever opens it computes its digest again.

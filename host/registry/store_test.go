@@ -60,6 +60,23 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
+// TestKeptIsSynced keeps an adapter that is in the store. Whoever put it there may have been killed before the disk knew.
+func TestKeptIsSynced(t *testing.T) {
+	r := open(t, t.TempDir())
+	if err := r.KeepAdapter(t.Context(), adapterDigest(1), adapterFiles(1)); err != nil {
+		t.Fatal(err)
+	}
+	var synced []string
+	r.disk.syncDir = func(dir string) error { synced = append(synced, dir); return durable.Fault(dir, syscall.EIO) }
+	if err := r.KeepAdapter(t.Context(), adapterDigest(1), adapterFiles(1)); code(err) != fault.IOWrite || len(synced) != 1 || synced[0] != r.path(adaptersName) {
+		t.Errorf("%v, and %q were synced", err, synced)
+	}
+	r.disk = realDisk
+	if err := r.KeepAdapter(t.Context(), adapterDigest(1), adapterFiles(1)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFailedSyncOfLog has the audit log's sync fail after a change was decided. The change stands; there is no further one until the registry
 // is opened again, which finds the row.
 func TestFailedSyncOfLog(t *testing.T) {

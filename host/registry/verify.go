@@ -71,6 +71,7 @@ type verification struct {
 	dir   string
 	chain *chain
 	log   *logReader
+	least int64 // bytes of the log before the table was looked at, which has all their rows
 	last  map[aliasKey]aliasState
 	bad   *BadRow
 }
@@ -79,24 +80,40 @@ type verification struct {
 var errBad = errors.New("bad row")
 
 func (v *verification) run() (AuditReport, error) {
-	path := filepath.Join(v.dir, DatabaseName)
-	// The log first: a host that runs writes a row to the table before it writes it to the log, so the table has all that is read here.
+	log, err := v.openLog()
+	if err != nil {
+		return AuditReport{}, err
+	}
+	defer log.Close()
+	return v.compare()
+}
+
+// openLog opens the log and notes its size. A host that runs writes a row to the table before it writes it to the log: a state of the table
+// that is looked at from now on has all rows of these bytes, and the log, which is read to its end, comes to have all rows of that state but
+// those of the last change.
+func (v *verification) openLog() (*os.File, error) {
 	log, err := openRegular(filepath.Join(v.dir, LogName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-			return AuditReport{}, fault.New(fault.IONotFound, "it is not a data directory: there is neither a database nor an audit log").In(v.dir).Fix("name the directory that tenon serve was given with --data")
+		if _, err := os.Lstat(filepath.Join(v.dir, DatabaseName)); errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.New(fault.IONotFound, "it is not a data directory: there is neither a database nor an audit log").In(v.dir).Fix("name the directory that tenon serve was given with --data")
 		}
-		return AuditReport{}, corrupt(v.dir, filepath.Join(v.dir, LogName), "the audit log is gone")
+		return nil, corrupt(v.dir, filepath.Join(v.dir, LogName), "the audit log is gone")
 	case err != nil:
-		return AuditReport{}, durable.Fault(filepath.Join(v.dir, LogName), err)
+		return nil, durable.Fault(filepath.Join(v.dir, LogName), err)
 	}
-	defer log.Close()
 	info, err := log.Stat()
 	if err != nil {
-		return AuditReport{}, durable.Fault(filepath.Join(v.dir, LogName), err)
+		log.Close()
+		return nil, durable.Fault(filepath.Join(v.dir, LogName), err)
 	}
-	v.log = newLogReader(io.NewSectionReader(log, 0, info.Size()))
+	v.log, v.least = newLogReader(log), info.Size()
+	return log, nil
+}
+
+// compare holds a state of the table against the log.
+func (v *verification) compare() (AuditReport, error) {
+	path := filepath.Join(v.dir, DatabaseName)
 	db, err := openToRead(v.ctx, v.dir)
 	if err != nil {
 		return AuditReport{}, err
@@ -192,10 +209,8 @@ func (v *verification) walk(db querier) error {
 	if short > maxBehind {
 		return v.fail(v.chain.after-short+1, "is gone from the audit log, and all after it", fmt.Sprintf("%d rows", v.chain.after), fmt.Sprintf("%d rows", v.chain.after-short))
 	}
-	if short == 0 {
-		if _, _, err := v.log.line(); err == nil || v.log.torn {
-			return v.fail(v.chain.after+1, "is gone, and all after it", "a row", "the end of the table")
-		}
+	if short == 0 && v.log.read < v.least {
+		return v.fail(v.chain.after+1, "is gone, and all after it", "a row", "the end of the table")
 	}
 	return v.aliases(db)
 }
@@ -226,11 +241,16 @@ func (v *verification) aliases(db querier) error {
 	for rows.Next() {
 		var base []byte
 		var key aliasKey
-		var is aliasState
-		if err := rows.Scan(&base, &key.alias, &is.sequence, &is.live); err != nil {
+		var sequence, live int64 // whatever somebody wrote there
+		if err := rows.Scan(&base, &key.alias, &sequence, &live); err != nil {
 			return err
 		}
 		copy(key.base[:], base)
+		is := aliasState{uint64(max(sequence, 0)), live == 1}
+		if len(base) != len(key.base) || live != 0 && live != 1 {
+			return v.fail(max(v.last[key].sequence, is.sequence), fmt.Sprintf("is not what alias %q means", key.alias), fmt.Sprintf("a base of %d bytes, live 0 or 1", len(key.base)),
+				fmt.Sprintf("a base of %d bytes, live %d", len(base), live))
+		}
 		want, ok := v.last[key]
 		if !ok || want != is {
 			return v.fail(max(want.sequence, is.sequence), fmt.Sprintf("is not what alias %q means", key.alias), fmt.Sprintf("row %d, live %v", want.sequence, want.live),

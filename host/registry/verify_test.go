@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -109,6 +110,11 @@ func TestTampering(t *testing.T) {
 		{"alias gone", []string{`DELETE FROM aliases WHERE alias = 'z'`}, nil, 10, "alias is gone"},
 		{"alias of another base", []string{`UPDATE aliases SET base = zeroblob(32) WHERE alias = 'z'`}, nil, 10, "is not what alias"},
 		{"unloaded alias lives", []string{`UPDATE aliases SET live = 1 WHERE alias = 'y'`}, nil, 9, "is not what alias"},
+		{"longer base", []string{`UPDATE aliases SET base = CAST(base || x'00' AS BLOB) WHERE alias = 'z'`}, nil, 10, "is not what alias"},
+		{"no base", []string{`UPDATE aliases SET base = x'' WHERE alias = 'z'`}, nil, 10, "is not what alias"},
+		{"live twice", []string{`UPDATE aliases SET live = 2 WHERE alias = 'x'`}, nil, 8, "is not what alias"},
+		{"live to no end", []string{`UPDATE aliases SET live = -1 WHERE alias = 'z'`}, nil, 10, "is not what alias"},
+		{"alias at no row", []string{`UPDATE aliases SET sequence = -1 WHERE alias = 'x'`}, nil, 8, "is not what alias"},
 		{"log edited", nil, func(lines [][]byte) [][]byte {
 			lines[3] = bytes.Replace(lines[3], []byte("somebody"), []byte("nobody"), 1)
 			return lines
@@ -154,6 +160,40 @@ func TestTampering(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestVerifyBesideCommits has a host make changes after the log's size was taken and before the table is looked at. That is no tampering;
+// the end of the table cut meanwhile is.
+func TestVerifyBesideCommits(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		dir := t.TempDir()
+		tell(t, dir)
+		v := &verification{ctx: t.Context(), dir: dir, chain: chainFrom(0), last: map[aliasKey]aliasState{}}
+		log, err := v.openLog()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		r := open(t, dir) // adds a row
+		for n := range 5 * maxBehind {
+			if _, err := r.Decide(t.Context(), decision(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		shut(t, r)
+		if cut {
+			tamper(t, dir, fmt.Sprintf("DELETE FROM audit WHERE sequence > %d", storyRows-1), fmt.Sprintf("DELETE FROM aliases WHERE sequence > %d", storyRows-1))
+		}
+		report, err := v.compare()
+		switch {
+		case err != nil:
+			t.Error(err)
+		case !cut && (!report.Intact || report.Rows != storyRows+1+5*maxBehind):
+			t.Errorf("%+v, %+v", report, report.Bad)
+		case cut && (report.Intact || report.Bad.Sequence != storyRows):
+			t.Errorf("the end is cut: %+v, %+v", report, report.Bad)
+		}
 	}
 }
 

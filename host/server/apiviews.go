@@ -29,7 +29,7 @@ type adapterView struct {
 	ModeReason string         `json:"modeReason" doc:"Why this mode, for people."`
 	Bytes      int64          `json:"bytes" doc:"Memory of its own, beyond the base."`
 	LoadedAt   time.Time      `json:"loadedAt"`
-	History    int            `json:"history" doc:"Generations that a rollback can go back to."`
+	History    int            `json:"history" doc:"Steps back that a rollback without a generation can take, one after another."`
 	Running    int            `json:"running" doc:"Completions."`
 	Waiting    int            `json:"waiting"`
 }

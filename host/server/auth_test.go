@@ -81,7 +81,7 @@ func TestScopes(t *testing.T) {
 	f := newFake(t)
 	f.limits.ModelDir = t.TempDir()
 	s := newKeyed(f, k, slog.New(slog.DiscardHandler))
-	open := []string{"/livez", "/readyz", "/health", "/api/v1/openapi.json"}
+	open := []string{"/livez", "/readyz", "/health", "/ping", "/api/v1/openapi.json"}
 	for _, rt := range s.routes {
 		if rt.out == eventType {
 			continue // it does not end; TestEvents has it

@@ -79,6 +79,8 @@ const (
 	StateStaged State = "staged" // complete and verified, but no alias means it
 	StatePast   State = "past"   // an alias meant it
 	StateFailed State = "failed" // it was live when the host ended, and could not be brought back
+
+	StateReturning State = "returning" // it was live when the host ended, and is being brought back
 )
 
 // Model is a name that completions can be asked of.
@@ -90,7 +92,7 @@ type Model struct {
 	Generation string         // as GenerationName writes it
 	Verdict    report.Verdict // "" for the base
 	Created    int64          // when it became live, seconds since 1970
-	History    int            // generations that Rollback can go back to
+	History    int            // steps back that Rollback can take without being told where to
 	Sequence   uint64         // of the activation; 0 for the base
 	Mode       Mode           // merged or unmerged; "" for the base
 	ModeReason string         // why, for people

@@ -116,7 +116,7 @@ func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	s := New(f, Options{Log: slog.New(slog.NewTextHandler(&log, nil)), BaseName: "tiny", Addr: "127.0.0.1:1"})
 	wantError(t, do(t, s, "/v1/load_lora_adapter", `{"lora_name":"a","lora_path":"/a"}`), 500, "", "", "internal error")
-	if !strings.Contains(log.String(), `boom\\n\\x1b`) || strings.Contains(log.String(), "\x1b") {
+	if !strings.Contains(log.String(), `boom\n\x1b`) || strings.Contains(log.String(), "\x1b") {
 		t.Errorf("log %s", log.String())
 	}
 	if w := do(t, s, "/livez", ""); w.Code != 200 {

@@ -97,7 +97,7 @@ func (l *live) Collect(out chan<- prometheus.Metric) {
 	gauge(waitingDesc, float64(state.Waiting))
 	adapters := 0.0
 	for _, m := range l.engine.Models() {
-		if m.Parent != "" && m.State != StateFailed {
+		if m.Parent != "" && m.answers() {
 			adapters++
 		}
 	}

@@ -16,7 +16,7 @@ type schemas struct{ named object }
 // values of string types that have few.
 var values = map[reflect.Type][]any{
 	reflect.TypeFor[Mode]():           {"", string(ModeAuto), string(ModeMerged), string(ModeUnmerged)},
-	reflect.TypeFor[State]():          {"", string(StateLive), string(StateStaged), string(StatePast), string(StateFailed)},
+	reflect.TypeFor[State]():          {"", string(StateLive), string(StateStaged), string(StatePast), string(StateFailed), string(StateReturning)},
 	reflect.TypeFor[report.Verdict](): {"", string(report.Admit), string(report.WarnVerdict), string(report.Deny), string(report.Inconclusive)},
 }
 

@@ -37,7 +37,7 @@ func (s *Server) table() []*route {
 		{method: get, path: "/readyz", handle: s.ready, open: true, out: textType, summary: "Whether completions would be answered now"},
 		{method: get, path: "/health", handle: s.ready, open: true, out: textType, summary: "The same as /readyz, under vLLM's name"},
 		{method: get, path: "/ping", handle: s.ready, open: true, out: textType, summary: "The same as /readyz, under SageMaker's name"},
-		{method: get, path: "/version", handle: s.showBareVersion, open: true, out: bareVersion{}, summary: "The version, as vLLM has it"},
+		{method: get, path: "/version", handle: s.showBareVersion, scope: ScopeRead, slots: s.reads, out: bareVersion{}, summary: "The version, as vLLM has it"},
 		{method: get, path: "/metrics", handle: s.metrics.serve, open: s.metricsOpen, scope: ScopeRead, operator: true, slots: s.reads,
 			out: textType, summary: "Metrics for Prometheus"},
 

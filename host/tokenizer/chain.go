@@ -14,11 +14,13 @@ const (
 )
 
 // maxGrowth is how many times as long as a text the normalizers may make it, and maxSpelling the decoders a token. maxPrepend is the longest
-// text that is put in front. They bound what a hostile file makes of a text.
+// text that is put in front. maxPrefixes is how many times as many characters the pre-tokenizers may make of a text that put one in front of
+// each piece: those behind a split at most double them. They bound what a hostile file makes of a text.
 const (
 	maxGrowth   = 64
 	maxSpelling = 4
 	maxPrepend  = 16
+	maxPrefixes = 16
 )
 
 // grows counts a step that makes its input up to factor times as long, and refuses it when all steps together exceed most.

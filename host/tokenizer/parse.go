@@ -30,7 +30,7 @@ func Parse(name string, data []byte) (*Tokenizer, error) {
 	if err := read(name, "", data, &f); err != nil {
 		return nil, fault.List{err}
 	}
-	p := &parser{name: name, growth: 1, spelling: 1, t: &Tokenizer{literal: &trie{}, normalized: &trie{}, special: map[string]int32{}}}
+	p := &parser{name: name, growth: 1, spelling: 1, prefixes: 1, t: &Tokenizer{literal: &trie{}, normalized: &trie{}, special: map[string]int32{}}}
 	p.absent("/truncation", f.Truncation)
 	p.absent("/padding", f.Padding)
 	p.normalizer("/normalizer", f.Normalizer, 0)
@@ -56,6 +56,8 @@ type parser struct {
 	entries    int              // of the vocabulary
 	ids        map[string]int32 // of the vocabulary, as written
 	metaspaces int              // pre-tokenizers that write spaces as another character
+	cuts       bool             // whether the pre-tokenizers so far may make pieces of a text
+	prefixes   int              // how many times as long what they put in front of pieces makes it, at most
 	growth     int              // how many times as long normalizers make a text, at most
 	spelling   int              // how many times as long decoders make a token
 	matched    int              // bytes of added tokens so far

@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -111,6 +112,41 @@ func TestRefusals(t *testing.T) {
 			}
 			t.Errorf("no fault at %s with %q in:\n%v", c.pointer, c.cause, err)
 		})
+	}
+}
+
+// TestPrefixesOfPieces alternates a pre-tokenizer that puts a character in front of each piece and one that makes a piece of it: each pair
+// doubles the pieces. What is accepted makes no more of a text than it may.
+func TestPrefixesOfPieces(t *testing.T) {
+	_, data := fixture(t, "plain")
+	chain := func(pairs int, prefixSpace bool) string {
+		var stages []string
+		for i := range pairs {
+			r := string(rune(0x2581 + i))
+			stages = append(stages, `{"type":"Metaspace","replacement":"`+r+`","prepend_scheme":"always","split":false}`,
+				`{"type":"Split","pattern":{"String":"`+r+`"},"behavior":"Isolated","invert":false}`)
+		}
+		stages = append(stages, fmt.Sprintf(`{"type":"ByteLevel","add_prefix_space":%v,"trim_offsets":true,"use_regex":false}`, prefixSpace))
+		return strings.Replace(string(data), `{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}`,
+			`{"type":"Sequence","pretokenizers":[`+strings.Join(stages, ",")+`]}`, 1)
+	}
+	const text = "abcdefgh"
+	tok, err := Parse("t", []byte(chain(5, false)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len([]rune(tok.Decode(tok.Encode(text, false), false))); n > 2*maxPrefixes*len(text) {
+		t.Errorf("%d characters become %d", len(text), n)
+	}
+	for name, c := range map[string]struct{ file, pointer string }{
+		"six pairs":                {chain(6, false), "/pre_tokenizer/pretokenizers/10"},
+		"five pairs and ByteLevel": {chain(5, true), "/pre_tokenizer/pretokenizers/10"},
+	} {
+		_, err := Parse("t", []byte(c.file))
+		faults := fault.All(err)
+		if len(faults) == 0 || faults[0].Pointer != c.pointer || !strings.Contains(faults[0].Error(), "16 times") {
+			t.Errorf("%s: %v, want a fault at %s", name, err, c.pointer)
+		}
 	}
 }
 

@@ -33,6 +33,9 @@ func (p *parser) preTokenizer(pointer string, value jsontext.Value, depth int) {
 		t.model.byteLevel = true
 		var b byteLevel
 		if p.read(pointer, value, &b) && p.present(pointer, map[string]bool{"add_prefix_space": b.AddPrefixSpace != nil}) {
+			if *b.AddPrefixSpace {
+				p.prefixesPieces(pointer)
+			}
 			add(byteLevelStage{prefixSpace: *b.AddPrefixSpace, useRegex: b.UseRegex == nil || *b.UseRegex})
 		}
 	case "Metaspace":
@@ -43,11 +46,14 @@ func (p *parser) preTokenizer(pointer string, value jsontext.Value, depth int) {
 			p.refuse(pointer+"/prepend_scheme", `"first" behind a normalizer is not supported`)
 		case m.prepend == prependFirst && p.metaspaces > 0:
 			p.refuse(pointer+"/prepend_scheme", `"first" behind another Metaspace is not supported`)
+		case m.prepend == prependAlways && !p.prefixesPieces(pointer):
 		default:
 			add(m)
+			p.cuts = p.cuts || m.split
 		}
 		p.metaspaces++
 	case "Digits":
+		p.cuts = true
 		var d digits
 		if p.read(pointer, value, &d) && p.present(pointer, map[string]bool{"individual_digits": d.IndividualDigits != nil}) {
 			if *d.IndividualDigits {
@@ -57,10 +63,17 @@ func (p *parser) preTokenizer(pointer string, value jsontext.Value, depth int) {
 			}
 		}
 	case "Split":
+		p.cuts = true
 		p.split(pointer, value)
 	default:
 		p.refuse(pointer, "pre-tokenizer %q is not supported", kind)
 	}
+}
+
+// prefixesPieces counts a pre-tokenizer that puts a character in front of each piece, and refuses one too many: a split between two of them
+// makes a piece of that character, which then gets one too.
+func (p *parser) prefixesPieces(pointer string) bool {
+	return !p.cuts || p.grows(pointer, &p.prefixes, 2, maxPrefixes)
 }
 
 func (p *parser) split(pointer string, value jsontext.Value) {

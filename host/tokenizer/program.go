@@ -13,7 +13,8 @@ const (
 )
 
 // program is a compiled expression. It matches as a backtracking engine does: the first alternative wins, repetitions take as much as they
-// can. Unlike one it takes time linear in the text: a choice that failed at a place is not tried there again (see search).
+// can. Unlike one it takes time linear in the text: a choice that failed at a place is not tried there again (see search), and neither is a
+// span in a run of code points from which it failed.
 type program struct {
 	code  []instruction
 	start int32
@@ -35,7 +36,7 @@ type instruction struct {
 	set         *runeSet
 	min, max    int // opSpan; max -1: no end
 	next, other int32
-	bit         uint64 // opChoice: which of the program's choices
+	bit         uint64 // opChoice, and opSpan of any length that something may fail behind: which of the program's choices
 }
 
 // compile turns an expression into a program. It builds from the end: each part knows what follows it.
@@ -56,7 +57,7 @@ type compiler struct {
 }
 
 func (c *compiler) emit(i instruction) int32 {
-	if i.op == opChoice {
+	if i.op == opChoice || i.op == opSpan && i.bit != 0 {
 		i.bit = 1 << c.choices
 		c.choices++
 	}
@@ -93,7 +94,11 @@ func (c *compiler) terms(terms []term, next int32, sure bool) int32 {
 			next = c.emit(instruction{op: opOne, set: t.set, next: next})
 			sure = false
 		case t.set != nil && (sure || t.possessive):
-			next = c.emit(instruction{op: opSpan, set: t.set, min: t.min, max: t.max, next: next})
+			span := instruction{op: opSpan, set: t.set, min: t.min, max: t.max, next: next}
+			if !sure && t.max < 0 {
+				span.bit = 1 // emit gives it its own
+			}
+			next = c.emit(span)
 			sure = sure && t.min == 0
 		default:
 			next = c.repeated(t, next)
@@ -131,7 +136,8 @@ type search struct {
 	*program
 	text string
 	// failed has a word for each byte of text from base on. A set bit is a choice that was tried at that place and matched nothing, which
-	// does not depend on where the match began.
+	// does not depend on where the match began; or a span that took that place, and behind whose end nothing matched. Whoever comes by such
+	// a place with the same span would get to the same end.
 	failed []uint64
 	base   int
 	stack  []frame
@@ -178,16 +184,7 @@ func (s *search) match(start int) int {
 			size, ok = s.one(i.set, pos)
 			pos += size
 		case opSpan:
-			count := 0
-			for count != i.max {
-				size, more := s.one(i.set, pos)
-				if !more {
-					break
-				}
-				pos += size
-				count++
-			}
-			ok = count >= i.min
+			pos, ok = s.span(i, pos)
 		case opLook:
 			_, ok = s.one(i.set, pos)
 		case opLookNo:
@@ -209,6 +206,31 @@ func (s *search) match(start int) int {
 		s.stack = s.stack[:len(s.stack)-1]
 		pc, pos = top.pc, int(top.pos)
 	}
+}
+
+// span takes the code points of an opSpan from a place on, and returns where they end. Those of a span with a bit are marked.
+func (s *search) span(i *instruction, from int) (end int, ok bool) {
+	end = from
+	count := 0
+	for ; count != i.max; count++ {
+		size, more := s.one(i.set, end)
+		if !more {
+			break
+		}
+		if at := end - s.base; i.bit != 0 && at < len(s.failed) && s.failed[at]&i.bit != 0 {
+			return end, false
+		}
+		end += size
+	}
+	if count < i.min {
+		return end, false // without marks: from further in front there may be enough
+	}
+	if i.bit != 0 {
+		for at := from; at < end; at++ {
+			s.tryOnce(i.bit, at)
+		}
+	}
+	return end, true
 }
 
 // one returns the size of the code point at pos if it is in the set.

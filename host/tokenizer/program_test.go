@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,7 +106,8 @@ func TestPatternRefusals(t *testing.T) {
 // TestBoundedSteps would take an hour if a repetition that fails were tried again from each place.
 func TestBoundedSteps(t *testing.T) {
 	text := strings.Repeat("a", 1<<17)
-	for _, pattern := range []string{"a*b|a", "a*a*a*b|a", "(?:a+a+)+b|a", "(?:a|aa)+b", `a+(?!\S)b|aa`} {
+	for _, pattern := range []string{"a*b|a", "a*a*a*b|a", "(?:a+a+)+b|a", "(?:a|aa)+b", `a+(?!\S)b|aa`,
+		"a++b", "a++b|a", "a{3,}b|(?:a++b)+c|a", "[ab]*+[ac]++b", `a?+a++(?!\S)b`} {
 		p, err := compilePattern(pattern)
 		if err != nil {
 			t.Fatal(err)
@@ -120,8 +122,40 @@ func TestBoundedSteps(t *testing.T) {
 			}
 			at, matches = end, matches+1
 		}
-		if want := map[string]int{"(?:a|aa)+b": 0, `a+(?!\S)b|aa`: len(text) / 2}[pattern]; matches != want && (want != 0 || matches != len(text)) {
-			t.Errorf("%s: %d matches", pattern, matches)
+		if want := map[string]int{"a*b|a": len(text), "a*a*a*b|a": len(text), "(?:a+a+)+b|a": len(text), `a+(?!\S)b|aa`: len(text) / 2,
+			"a++b|a": len(text), "a{3,}b|(?:a++b)+c|a": len(text)}[pattern]; matches != want {
+			t.Errorf("%s: %d matches, want %d", pattern, matches, want)
+		}
+	}
+}
+
+// TestMarkedSpans compares matches with those of the same program when its spans are not marked.
+func TestMarkedSpans(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, pattern := range []string{"a++b", "(?:a++b)+c|a", "[ab]*+[bc]++a|b", "(?:a++|b)+c|a", "(?:[ab]++c?){2}a", "a*[ab]++c|é++a|[éa]", "(?:a[bé]*+)+c|é"} {
+		marked, bare := mustCompile(pattern), mustCompile(pattern)
+		spans := 0
+		for i := range bare.code {
+			if c := &bare.code[i]; c.op == opSpan && c.bit != 0 {
+				c.bit = 0
+				spans++
+			}
+		}
+		if spans == 0 {
+			t.Errorf("%s has no span that is marked", pattern)
+		}
+		for range 500 {
+			var text strings.Builder
+			for range random.IntN(24) {
+				text.WriteString([]string{"a", "aa", "b", "c", "é"}[random.IntN(5)])
+			}
+			var one, other search
+			one.begin(marked, text.String())
+			other.begin(bare, text.String())
+			got, want := spansOf(nil, text.Len(), false, one.next), spansOf(nil, text.Len(), false, other.next)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s splits %q into %v, want %v", pattern, text.String(), got, want)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
@@ -95,12 +96,12 @@ func (w *watcher) ended(ctx context.Context, o outcome) {
 	path, log := filepath.Join(w.dir, e.name), w.options.Log
 	now, err := look(path)
 	if err != nil || now.print != o.print {
-		log.InfoContext(ctx, "an adapter of the watched folder changed while it was checked, and is looked at again", "path", path)
+		log.InfoContext(ctx, "an adapter of the watched folder changed while it was checked, and is looked at again", "path", report.Escape(path))
 		return
 	}
 	if o.err != nil {
 		if list := fault.All(o.err); len(list) > 0 && (fault.ClassOf(o.err) == fault.Rejected || list[0].Code == fault.ADName) {
-			o.refusal = list[0]
+			o.refusal = list[0] // of the content, or of the name
 		}
 	}
 	switch {
@@ -110,20 +111,37 @@ func (w *watcher) ended(ctx context.Context, o outcome) {
 	case o.err != nil:
 		e.pause = min(longPause, max(firstPause, 2*e.pause))
 		e.retry = time.Now().Add(e.pause)
-		log.WarnContext(ctx, "an adapter of the watched folder could not be taken in, and is tried again", "path", path, "after", e.pause, "cause", o.err)
+		log.WarnContext(ctx, "an adapter of the watched folder could not be taken in, and is tried again", "path", report.Escape(path), "after", e.pause,
+			"cause", report.Escape(o.err.Error()))
 	default:
 		e.handled = o.print
-		log.InfoContext(ctx, "an adapter of the watched folder was taken in", "path", path, "action", string(w.options.Action),
-			"digest", o.report.Adapter.Digest, "verdict", string(o.report.Verdict))
+		level, said := slog.LevelDebug, "an adapter of the watched folder was taken in" // who took it in says as what
+		if w.options.Action == Check {
+			level, said = slog.LevelInfo, "an adapter of the watched folder was checked, and stays where it is"
+		}
+		log.Log(ctx, level, said, "path", report.Escape(path), "digest", o.report.Adapter.Digest, "verdict", string(o.report.Verdict))
 	}
 }
 
 // isolate moves what was refused to quarantine.
 func (w *watcher) isolate(ctx context.Context, e *entry, o outcome, path string) {
+	if o.report == nil {
+		alias := e.name
+		if server.CheckAlias(alias, "") != nil {
+			alias = ""
+		}
+		w.loader.Refused(ctx, alias, path, o.refusal)
+	}
 	place, err := quarantine(w.dir, e.name, o)
+	why := o.report
+	if why == nil {
+		why = refusalReport(path, o.refusal)
+	}
+	first := report.First(why)
+	about := []any{"path", report.Escape(path), "verdict", string(why.Verdict), "code", report.Escape(first.Code), "finding", report.Escape(first.Message)}
 	if err != nil {
-		w.options.Log.ErrorContext(ctx, "a refused adapter of the watched folder could not be moved, and stays", "path", path, "cause", err)
+		w.options.Log.ErrorContext(ctx, "a refused adapter of the watched folder could not be moved, and stays", append(about, "cause", report.Escape(err.Error()))...)
 		return
 	}
-	w.options.Log.WarnContext(ctx, "an adapter of the watched folder was refused", "path", path, "moved", place)
+	w.options.Log.WarnContext(ctx, "an adapter of the watched folder was refused", append(about, "moved", report.Escape(place))...)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tenon-ml/tenon/host/fault"
+	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
 )
 
@@ -31,6 +32,7 @@ type entry struct {
 	retry   time.Time   // not before, after a failure
 	pause   time.Duration
 	seen    bool // in this look
+	told    bool // that it is no adapter, or not yet
 }
 
 // fingerprint changes when anything in a directory does, as far as that can be seen without reading it.
@@ -50,7 +52,7 @@ func (w *watcher) scan(ctx context.Context) {
 	}
 	names, err := readNames(w.dir, maxEntries)
 	if err != nil {
-		w.options.Log.Warn("the watched folder cannot be read", "dir", w.dir, "cause", err)
+		w.options.Log.Warn("the watched folder cannot be read", "dir", report.Escape(w.dir), "cause", report.Escape(err.Error()))
 		return
 	}
 	now := time.Now()
@@ -160,10 +162,11 @@ func (w *watcher) begin(ctx context.Context, e *entry, f found) {
 			return
 		}
 		if f.complete {
+			e.told = false
 			w.start(ctx, e, func(ctx context.Context) outcome { return w.take(ctx, e.name, path) })
 			return
 		}
-		w.options.Log.Info("a directory of the watched folder is no adapter yet: adapter_config.json or the weights are missing", "path", path)
+		w.tell(e, "a directory of the watched folder is no adapter yet: adapter_config.json or the weights are missing", path)
 	case f.mode&fs.ModeSymlink != 0:
 		refuse(fault.New(fault.IOFileType, "this is a symbolic link, and links are not followed").Fix("put the directory itself into the folder"))
 		return
@@ -175,9 +178,17 @@ func (w *watcher) begin(ctx context.Context, e *entry, f found) {
 			Fix("unpack it, and put the directory that holds adapter_config.json and adapter_model.safetensors into the folder"))
 		return
 	default:
-		w.options.Log.Info("a file of the watched folder is no adapter, and is left alone", "path", path)
+		w.tell(e, "a file of the watched folder is no adapter, and is left alone", path)
 	}
 	e.handled = e.print
+}
+
+// tell says once what an entry is, however often it changes and stays that.
+func (w *watcher) tell(e *entry, what, path string) {
+	if !e.told {
+		w.options.Log.Info(what, "path", report.Escape(path))
+	}
+	e.told = true
 }
 
 func isArchive(name string) bool {

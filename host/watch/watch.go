@@ -29,6 +29,8 @@ type Loader interface {
 	Offer(ctx context.Context, load server.Load) (*server.Loaded, error)
 	// Check asks the gate, and changes nothing.
 	Check(ctx context.Context, ref string) (*report.Report, error)
+	// Refused tells whoever listens that something was refused before anybody looked into it. The alias is "" where the name is none.
+	Refused(ctx context.Context, alias, ref string, why *fault.Error)
 }
 
 // Action is what becomes of an adapter that the gate lets through.

@@ -1,11 +1,14 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +31,13 @@ type gatekeeper struct {
 	failing bool
 	during  func(path string) // happens while one is looked at
 	over    chan struct{}     // ends what is deaf
+	refused []string          // alias and code
+}
+
+func (g *gatekeeper) Refused(ctx context.Context, alias, ref string, why *fault.Error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refused = append(g.refused, alias+" "+string(why.Code))
 }
 
 func (g *gatekeeper) Offer(ctx context.Context, load server.Load) (*server.Loaded, error) {
@@ -228,7 +238,8 @@ func TestOddThings(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	watched(t, dir, g, Options{}, func() {
+	var log bytes.Buffer
+	watched(t, dir, g, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, func() {
 		for name, want := range map[string]fault.Code{
 			"link": fault.IOFileType, "pipe": fault.IOFileType, "bundle.tar.zst": fault.ADArchive, "report.zip": fault.ADArchive,
 			"a name\x1b[31m": fault.ADName, "base": fault.ADName,
@@ -243,12 +254,29 @@ func TestOddThings(t *testing.T) {
 				t.Errorf("%q: %+v, want %s", name, findings, want)
 			}
 		}
+		if err := os.WriteFile(filepath.Join(dir, "empty", "notes"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		put(t, dir, "after", "ok", "7") // by the time that this one is in, the other has settled again
+		until(t, "after", func() bool { return len(g.list()) == 1 })
 	})
+	slices.Sort(g.refused)
+	if got, want := strings.Join(g.refused, ","), " NAME,base NAME,bundle.tar.zst AD_ARCHIVE,link IO_FILE_TYPE,pipe IO_FILE_TYPE,report.zip AD_ARCHIVE"; got != want {
+		t.Errorf("told of %q, want %q", got, want)
+	}
+	for _, want := range []string{"code=NAME", `finding="`, "verdict=deny", "code=AD_ARCHIVE", `path="?` + dir} {
+		if !regexp.MustCompile("msg=\"an adapter of the watched folder was refused\".*" + want).MatchString(log.String()) {
+			t.Errorf("%s is not said of what was refused:\n%s", want, &log)
+		}
+	}
+	if n := strings.Count(log.String(), "is no adapter yet"); n != 1 || strings.Contains(log.String(), "\x1b") {
+		t.Errorf("what is incomplete is said %d times, want once:\n%s", n, &log)
+	}
 	if !exists(dir, "README.md") || !exists(dir, "empty") || !exists(outside) {
 		t.Error("what is nobody's business has moved")
 	}
-	if len(g.list()) != 0 {
-		t.Errorf("taken in: %q", g.list())
+	if got := g.list(); !slices.Equal(got, []string{"after=7"}) {
+		t.Errorf("taken in: %q", got)
 	}
 }
 

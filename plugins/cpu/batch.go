@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -56,6 +57,9 @@ func (b *batch) step(l *lane) {
 		b.compute(l)
 	}
 	l.texts = slices.DeleteFunc(l.texts, func(t *text) bool { return t.over })
+	maps.DeleteFunc(l.common, func(p pair, _ int) bool {
+		return p.waiting.over || p.waiting.begun || p.first.over || !p.first.reading()
+	})
 	clear(b.rows)
 	clear(b.shares)
 	clear(b.answers)
@@ -121,15 +125,32 @@ func (l *lane) follows(t *text) bool {
 		if other.over || !other.begun || !other.reading() {
 			continue
 		}
-		n := min(len(other.request.Prompt), t.shareable()) / pageTokens * pageTokens
-		for n > other.evaluated && !slices.Equal(other.tokens[:n], t.tokens[:n]) {
-			n -= pageTokens
-		}
-		if n > other.evaluated {
+		if l.shared(pair{waiting: t, first: other}) > other.evaluated {
 			return true
 		}
 	}
 	return false
+}
+
+// pair is a text that has not begun and one that has.
+type pair struct{ waiting, first *text }
+
+// shared is how many tokens, in whole pages, the first of a pair leaves for the other to take. Prompts do not change, and are long: they are
+// compared once.
+func (l *lane) shared(p pair) int {
+	n, known := l.common[p]
+	if !known {
+		most := min(len(p.first.request.Prompt), p.waiting.shareable())
+		for n < most && p.first.tokens[n] == p.waiting.tokens[n] {
+			n++
+		}
+		n = n / pageTokens * pageTokens
+		if l.common == nil {
+			l.common = map[pair]int{}
+		}
+		l.common[p] = n
+	}
+	return n
 }
 
 // unwanted reports whether nobody waits for any text of the pass any more.

@@ -210,6 +210,54 @@ func TestPromptsDoNotStall(t *testing.T) {
 	}
 }
 
+// TestFollows has a text wait while another computes what both begin with, and no longer. Prompts are compared once, whatever the passes.
+func TestFollows(t *testing.T) {
+	for _, c := range []struct{ first, waiting, same, want int }{ // tokens of the prompts, how many are the same, and what is shared of them
+		{300, 300, 300, 256}, {300, 300, 256, 256}, {300, 300, 255, 192}, {300, 300, 0, 0}, {257, 256, 256, 192}, {128, 300, 128, 128}, {60, 60, 60, 0},
+	} {
+		prompt := func(n int, last int32) *text {
+			tokens := make([]int32, n)
+			for i := c.same; i < n; i++ {
+				tokens[i] = last
+			}
+			return &text{ctx: t.Context(), request: &backendpb.GenerateRequest{Prompt: tokens}, tokens: slices.Clone(tokens)}
+		}
+		first, waiting := prompt(c.first, 1), prompt(c.waiting, 2)
+		first.begun = true
+		l := &lane{texts: []*text{first, waiting}}
+		for ; first.reading(); first.evaluated++ {
+			if got := l.follows(waiting); got != (first.evaluated < c.want) {
+				t.Fatalf("%+v: with %d tokens evaluated, it waits: %v", c, first.evaluated, got)
+			}
+			clear(waiting.tokens) // nobody looks at them again
+			waiting.tokens[0] = -1
+		}
+		if l.follows(waiting) || len(l.common) != 1 {
+			t.Errorf("%+v: it waits for a text that is read, or %d pairs are remembered", c, len(l.common))
+		}
+	}
+	// What is remembered of texts goes with them.
+	m := smallModel(t)
+	b := serving(m, Options{Workers: 1})
+	e := b.engineOf(m)
+	crew := newCrew(1)
+	defer crew.dismiss()
+	batch, l := newBatch(e, newPass(crew)), &lane{generation: b.base.Load().pristine}
+	e.lanes = []*lane{l}
+	long := randomText(m, 2*passRows+1)
+	for range 3 {
+		textIn(t, e, l, &backendpb.GenerateRequest{Prompt: long})
+	}
+	most := 0
+	for len(l.texts) > 0 {
+		batch.step(l)
+		most = max(most, len(l.common))
+	}
+	if most == 0 || len(l.common) > 0 {
+		t.Errorf("%d pairs were remembered, and %d are", most, len(l.common))
+	}
+}
+
 // TestCancelEndsWithinAStep cancels a text, which must not get another row.
 func TestCancelEndsWithinAStep(t *testing.T) {
 	m := smallModel(t)

@@ -35,7 +35,8 @@ type engine struct {
 type lane struct {
 	generation *generation
 	joined     []*text // since its last pass; guarded by the engine
-	texts      []*text // only of the one who runs the lanes
+	texts      []*text // only of the one who runs the lanes, as what follows
+	common     map[pair]int
 }
 
 // idlePasses is how many are kept: one for texts, two for a comparison.

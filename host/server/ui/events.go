@@ -15,9 +15,9 @@ import (
 // heartbeat is how often a silent stream of events shows that it lives.
 const heartbeat = 15 * time.Second
 
-// events streams what happens to the adapters that a visitor may see, from after the last event his browser had.
-func (h *Handler) events(w http.ResponseWriter, r *http.Request, who server.Principal) error {
-	feed := h.Engine.Feed()
+// events streams what happens to the adapters that a visitor may see, from after the last event his browser had, until he goes or the server stops.
+func (h *Handler) events(w http.ResponseWriter, r *http.Request, _ server.Principal) error {
+	feed, view := h.front.Feed(), h.front.View(r.Context())
 	after := feed.Last()
 	if last, err := strconv.ParseUint(r.Header.Get("Last-Event-ID"), 10, 64); err == nil {
 		after = last
@@ -37,7 +37,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, who server.Prin
 		case <-r.Context().Done():
 			return nil
 		case <-ticks.C:
-			if _, ok := h.who(r); !ok {
+			if !h.front.Still(r) {
 				return nil // the key was revoked meanwhile
 			}
 			_, err = fmt.Fprint(w, ": still here\n\n")
@@ -45,7 +45,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, who server.Prin
 			if !open {
 				return nil
 			}
-			if event.Alias != "" && !visible(who, event.Alias) {
+			if event, open = view.Event(event); !open {
 				continue
 			}
 			for _, foreign := range []*string{&event.Ref, &event.Step, &event.Message, &event.Actor} {

@@ -111,6 +111,12 @@ func (f *fake) Load(ctx context.Context, load server.Load) (*server.Loaded, erro
 }
 
 func (f *fake) turn(what, alias, generation string) (server.Model, error) {
+	f.mu.Lock()
+	_, known := f.live[alias]
+	f.mu.Unlock()
+	if !known {
+		return server.Model{}, fault.New(fault.IONotFound, "no adapter is loaded as %q", alias)
+	}
 	f.act(what + " " + alias + " " + generation)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,9 +164,15 @@ func (f *fake) Generations() []server.Resident {
 		{Generation: digest("e"), State: server.StateLive, Mode: server.ModeMerged, Aliases: []string{"acme/secret"}}}
 }
 
-func (f *fake) Report(context.Context, string, string) (*report.Report, error) {
+func (f *fake) Report(_ context.Context, alias, _ string) (*report.Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, known := f.live[alias]; !known {
+		return nil, fault.New(fault.IONotFound, "no adapter is loaded as %q", alias)
+	}
 	return f.report(), nil
 }
+
 func (f *fake) Tokenizer() *tokenizer.Tokenizer { return f.tokens }
 func (f *fake) Limits() server.Limits {
 	return server.Limits{MaxPositions: 512, VocabSize: f.tokens.Size(), EOS: []int32{2}, MaxAdapters: 8}
@@ -199,6 +211,6 @@ func (f *fake) Generate(_ context.Context, request *backendpb.GenerateRequest) (
 	for _, id := range f.tokens.Encode(text, false) {
 		a.events = append(a.events, &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Token{Token: &backendpb.Token{Id: id}}})
 	}
-	a.events = append(a.events, &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Finish{Finish: &backendpb.Finish{}}})
+	a.events = append(a.events, &backendpb.GenerateEvent{Event: &backendpb.GenerateEvent_Finish{Finish: &backendpb.Finish{Reason: backendpb.Finish_STOP}}})
 	return a, nil
 }

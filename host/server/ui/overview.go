@@ -8,25 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
 )
-
-// everything reports whether a visitor may see and change what is every tenant's.
-func everything(who server.Principal) bool { return who.Tenant == "" && who.May(server.ScopeAdmin) }
-
-// visible reports whether a visitor may know of an alias: his tenant's own, and the operator's.
-func visible(who server.Principal, alias string) bool {
-	tenant, _ := server.Unqualify(alias)
-	return tenant == "" || tenant == who.Tenant || everything(who)
-}
-
-// owns reports whether a visitor may change what an alias means.
-func owns(who server.Principal, alias string) bool {
-	tenant, _ := server.Unqualify(alias)
-	return tenant == who.Tenant || everything(who)
-}
 
 // overview is what the first page shows.
 type overview struct {
@@ -40,27 +24,26 @@ type overview struct {
 // row is one adapter of the table.
 type row struct {
 	server.Model
-	Name, Tenant string
+	Alias        string // as the visitor calls it
+	Name, Tenant string // the parts of it
 	Live         time.Time
-	Requests     int
+	Requests     int // 0 too where others use the generation
 	Class        string
 	Mine         bool // the visitor may change it
 }
 
-func (h *Handler) overview(w http.ResponseWriter, _ *http.Request, who server.Principal) error {
-	view := overview{Status: h.Engine.Status()}
+func (h *Handler) overview(w http.ResponseWriter, r *http.Request, who server.Principal) error {
+	view, seen := overview{Status: h.front.Status()}, h.front.View(r.Context())
 	requests := map[string]int{}
-	for _, g := range h.Engine.Generations() {
+	for _, g := range seen.Generations() {
 		requests[g.Generation] = g.Requests
 	}
-	for i, m := range h.Engine.Models() {
-		if i == 0 {
-			view.Base = m
+	for _, m := range seen.Models() {
+		if m.Parent == "" {
+			view.Base = m.Model
 			continue
 		}
-		if visible(who, m.ID) {
-			view.Adapters = append(view.Adapters, newRow(m, requests[m.Generation], who))
-		}
+		view.Adapters = append(view.Adapters, newRow(m, requests[m.Generation]))
 	}
 	if view.Status.MemoryLimit > 0 {
 		view.Share = int(100 * view.Status.MemoryUsed / view.Status.MemoryLimit)
@@ -69,13 +52,13 @@ func (h *Handler) overview(w http.ResponseWriter, _ *http.Request, who server.Pr
 	return nil
 }
 
-func newRow(m server.Model, requests int, who server.Principal) row {
-	r := row{Model: m, Live: time.Unix(m.Created, 0), Requests: requests, Mine: owns(who, m.ID)}
-	r.Tenant, r.Name = server.Unqualify(m.ID)
+func newRow(m server.Seen, requests int) row {
+	r := row{Model: m.Model, Alias: m.Name, Live: time.Unix(m.Created, 0), Requests: requests, Mine: !m.Shared}
+	r.Tenant, r.Name = server.Unqualify(m.Name)
 	switch {
 	case m.State == server.StateFailed:
 		r.Class = "bad"
-	case m.Verdict == report.WarnVerdict:
+	case m.State == server.StateReturning, m.Verdict == report.WarnVerdict:
 		r.Class = "doubtful"
 	default:
 		r.Class = "good"
@@ -86,6 +69,7 @@ func newRow(m server.Model, requests int, who server.Principal) row {
 // detail is what the page of one adapter shows.
 type detail struct {
 	row
+	Turns    bool // the visitor may go back in Records, and make live what is staged there
 	Records  []record
 	Verdict  report.Verdict
 	Findings []report.Finding
@@ -102,7 +86,7 @@ type record struct {
 
 func (h *Handler) adapter(w http.ResponseWriter, r *http.Request, who server.Principal) error {
 	alias := r.URL.Query().Get("alias")
-	view, err := h.detail(r.Context(), alias, who)
+	view, err := h.detail(r.Context(), alias)
 	if err != nil {
 		return err
 	}
@@ -113,25 +97,17 @@ func (h *Handler) adapter(w http.ResponseWriter, r *http.Request, who server.Pri
 // historyLength is how many entries of a history a page shows.
 const historyLength = 50
 
-func (h *Handler) detail(ctx context.Context, alias string, who server.Principal) (*detail, error) {
-	unknown := fault.New(fault.IONotFound, "there is no adapter of this name").Fix("go back to the list")
-	if alias == "" || !visible(who, alias) {
-		return nil, unknown
-	}
-	view := &detail{}
-	view.ID, view.Mine = alias, owns(who, alias)
-	view.Tenant, view.Name = server.Unqualify(alias)
-	for _, m := range h.Engine.Models()[1:] {
-		if m.ID == alias {
-			view.row = newRow(m, 0, who)
-		}
-	}
-	records, err := h.Engine.History(ctx, alias, historyLength)
+func (h *Handler) detail(ctx context.Context, alias string) (*detail, error) {
+	seen := h.front.View(ctx)
+	records, shared, err := seen.History(ctx, alias, historyLength)
 	if err != nil {
 		return nil, err
 	}
-	if len(records) == 0 && view.Generation == "" {
-		return nil, unknown
+	view := &detail{Turns: !shared}
+	view.Alias = alias
+	view.Tenant, view.Name = server.Unqualify(alias)
+	if m, ok := seen.Find(alias); ok {
+		view.row = newRow(m, 0)
 	}
 	marked := false
 	for i, one := range records {
@@ -144,7 +120,7 @@ func (h *Handler) detail(ctx context.Context, alias string, who server.Principal
 		view.Records = append(view.Records, entry)
 	}
 	if view.Generation != "" {
-		if rep, err := h.Engine.Report(ctx, alias, ""); err == nil {
+		if rep, err := seen.Report(ctx, alias, ""); err == nil {
 			view.Verdict, view.Findings = rep.Verdict, rep.Findings
 		}
 	}

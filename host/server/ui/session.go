@@ -10,19 +10,17 @@ import (
 )
 
 const (
-	cookieName  = "tenon_session"
-	sessionTime = 12 * time.Hour
-	maxSessions = 1024
-	maxSecret   = 512
-	signInEvery = 200 * time.Millisecond // the least time between two failed attempts, over all visitors
+	cookieName    = "tenon_session"
+	sessionTime   = 12 * time.Hour
+	maxKeySession = 16 // sessions of one key
+	maxSecret     = 512
 )
 
 // sessions remembers in memory which browser showed which key. The key itself is asked again at each request, so one that was revoked ends
 // its sessions.
 type sessions struct {
-	mu     sync.Mutex
-	open   map[string]session
-	failed time.Time
+	mu   sync.Mutex
+	open map[string]session
 }
 
 type session struct {
@@ -32,22 +30,26 @@ type session struct {
 
 func newSessions() *sessions { return &sessions{open: map[string]session{}} }
 
-// begin gives a new session's token. When there are too many, the one that ends first makes room.
+// begin gives a new session's token. When its key has too many, the one of them that ends first makes room; other keys' are left alone.
 func (s *sessions) begin(secret string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	oldest := ""
+	oldest, same := "", 0
 	for token, one := range s.open {
 		if now.After(one.until) {
 			delete(s.open, token)
 			continue
 		}
+		if one.secret != secret {
+			continue
+		}
+		same++
 		if oldest == "" || one.until.Before(s.open[oldest].until) {
 			oldest = token
 		}
 	}
-	if len(s.open) >= maxSessions {
+	if same >= maxKeySession {
 		delete(s.open, oldest)
 	}
 	token := rand.Text()
@@ -72,40 +74,25 @@ func (s *sessions) end(token string) {
 	delete(s.open, token)
 }
 
-// tooSoon reports whether another attempt failed only just now, and otherwise takes the turn.
-func (s *sessions) tooSoon() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if time.Since(s.failed) < signInEvery {
-		return true
-	}
-	return false
-}
-
-func (s *sessions) fail() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed = time.Now()
-}
-
-// who is whose browser sent a request.
-func (h *Handler) who(r *http.Request) (server.Principal, bool) {
-	if h.SignIn == nil {
-		return server.Operator(), true
-	}
+// Who implements server.Dashboard. The session of a key that is no longer good ends.
+func (h *Handler) Who(r *http.Request) (server.Principal, bool) {
 	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	if err != nil || h.SignIn == nil {
 		return server.Principal{}, false
 	}
 	secret, ok := h.sessions.secret(cookie.Value)
 	if !ok {
 		return server.Principal{}, false
 	}
-	return h.SignIn(secret)
+	who, ok := h.SignIn(secret)
+	if !ok {
+		h.sessions.end(cookie.Value)
+	}
+	return who, ok
 }
 
 func (h *Handler) showSignIn(w http.ResponseWriter, r *http.Request) {
-	if _, ok := h.who(r); ok {
+	if server.PrincipalOf(r.Context()).Name != "" {
 		http.Redirect(w, r, "/ui/", http.StatusSeeOther)
 		return
 	}
@@ -122,13 +109,14 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
 	case secret == "" || len(secret) > maxSecret:
 		refused(http.StatusUnauthorized, "That is not an API key.")
 		return
-	case h.sessions.tooSoon():
-		w.Header().Set("Retry-After", "1")
-		refused(http.StatusTooManyRequests, "Too many attempts: try again in a second.")
-		return
 	}
+	// A key that is right is never too soon: nobody else's attempts keep its owner out.
 	if _, ok := h.SignIn(secret); !ok {
-		h.sessions.fail()
+		if h.failures.tooSoon(server.ClientOf(r), time.Now()) {
+			w.Header().Set("Retry-After", "1")
+			refused(http.StatusTooManyRequests, "Too many attempts: try again in a second.")
+			return
+		}
 		refused(http.StatusUnauthorized, "This server does not know that API key.")
 		return
 	}

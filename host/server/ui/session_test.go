@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tenon-ml/tenon/host/server"
 )
@@ -36,7 +35,7 @@ func keyring(t *testing.T) (keys *server.Keys, path string, secrets map[string]s
 
 func TestSignIn(t *testing.T) {
 	keys, path, secrets := keyring(t)
-	at, client := site(t, newFake(t), keys.Authenticate)
+	at, client := site(t, newFake(t), keys)
 	if _, body, _ := get(t, client, at+"/ui/"); !strings.Contains(body, "API key") || strings.Contains(body, "menu") {
 		t.Fatalf("a stranger sees %s", body)
 	}
@@ -46,10 +45,6 @@ func TestSignIn(t *testing.T) {
 	if code, body, _ := post(t, client, at+"/ui/signin", "key", "tenon_wrong"); code != http.StatusUnauthorized || strings.Contains(body, "tenon_wrong") {
 		t.Errorf("a wrong key: %d %s", code, body)
 	}
-	if code, _, _ := post(t, client, at+"/ui/signin", "key", secrets["ops"]); code != http.StatusTooManyRequests {
-		t.Errorf("the next attempt at once is answered with %d", code)
-	}
-	time.Sleep(signInEvery)
 	code, body, _ := post(t, client, at+"/ui/signin", "key", secrets["ops"])
 	if code != http.StatusOK || !strings.Contains(body, "menu") || !strings.Contains(body, "Sign out") || strings.Contains(body, secrets["ops"]) {
 		t.Fatalf("signing in: %d %s", code, body)
@@ -70,7 +65,7 @@ func TestSignIn(t *testing.T) {
 
 func TestSignOut(t *testing.T) {
 	keys, _, secrets := keyring(t)
-	at, client := site(t, newFake(t), keys.Authenticate)
+	at, client := site(t, newFake(t), keys)
 	post(t, client, at+"/ui/signin", "key", secrets["ops"])
 	if _, body, _ := get(t, client, at+"/ui/"); !strings.Contains(body, "menu") {
 		t.Fatal("not signed in")
@@ -94,22 +89,24 @@ func TestTenants(t *testing.T) {
 		{"ops", "/ui/", nil, 200, "acme", ""},
 		{"acme", "/ui/", nil, 200, "secret", ""},
 		{"reader", "/ui/", nil, 200, "menu", "secret"},
-		{"reader", "/ui/adapter?alias=acme/secret", nil, 404, "no adapter of this name", "secret"},
-		{"reader", "/ui/adapter?alias=other/secret", nil, 404, "no adapter", ""},
-		{"reader", "/ui/report?alias=acme/secret", nil, 404, "no adapter of this name", "secret"},
+		{"reader", "/ui/adapter?alias=acme/secret", nil, 422, "not a name", "eeee"},
+		{"reader", "/ui/adapter?alias=secret", nil, 404, "no adapter is called", "acme"},
+		{"reader", "/ui/adapter?alias=menu", nil, 200, "live now", "by ops"},
+		{"acme", "/ui/adapter?alias=secret", nil, 200, "by ops", "alias=acme"},
+		{"reader", "/ui/report?alias=secret", nil, 404, "no adapter is called", "acme"},
 		{"reader", "/ui/compare", nil, 200, "menu", "secret"},
 		{"reader", "/ui/complete", []string{"choice", "acme/secret", "prompt", "x", "tokens", "4"}, 404, "", ""},
 		{"reader", "/ui/complete", []string{"choice", "generation " + digest("e"), "prompt", "x", "tokens", "4"}, 404, "", ""},
-		{"acme", "/ui/complete", []string{"choice", "acme/secret", "prompt", "x", "tokens", "8"}, 200, "from e", ""},
+		{"acme", "/ui/complete", []string{"choice", "secret", "prompt", "x", "tokens", "8"}, 200, "from e", ""},
 		{"reader", "/ui/unload", []string{"alias", "menu"}, 403, "scope activate", ""},
-		{"acme", "/ui/unload", []string{"alias", "menu"}, 404, "that you may change", ""},
-		{"acme", "/ui/unload", []string{"alias", "acme/secret"}, 200, "", ""},
+		{"acme", "/ui/unload", []string{"alias", "menu"}, 404, "no adapter is loaded", "acme/"},
+		{"acme", "/ui/unload", []string{"alias", "secret"}, 200, "", ""},
 		{"acme", "/ui/load", []string{"name", "mine", "ref", "mine"}, 200, "", ""},
 		{"acme", "/ui/load", []string{"name", "mine", "ref", "../other"}, 403, "outside", ""},
 	} {
 		t.Run(test.who+test.path, func(t *testing.T) {
 			f := newFake(t)
-			at, client := site(t, f, keys.Authenticate)
+			at, client := site(t, f, keys)
 			post(t, client, at+"/ui/signin", "key", secrets[test.who])
 			var code int
 			var body string

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/tenon-ml/tenon/host/fault"
@@ -17,9 +18,8 @@ import (
 	"github.com/tenon-ml/tenon/host/server"
 )
 
-// Options of New. Engine is required.
+// Options of New.
 type Options struct {
-	Engine  server.Engine
 	Log     *slog.Logger
 	Version string
 	// SignIn says whose an API key is. nil: whoever comes is the operator.
@@ -36,20 +36,21 @@ var sources embed.FS
 // Handler is the dashboard. Its paths begin with /ui/.
 type Handler struct {
 	Options
+	front    server.Front
 	mux      *http.ServeMux
 	sessions *sessions
-	origins  *http.CrossOriginProtection
+	failures *failures
 	pages    map[string]*template.Template
 }
 
-var _ http.Handler = (*Handler)(nil)
+var _ server.Dashboard = (*Handler)(nil)
 
-// New makes the dashboard of an engine.
-func New(o Options) *Handler {
+// New makes the dashboard of a server.
+func New(front server.Front, o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{Options: o, mux: http.NewServeMux(), sessions: newSessions(), origins: http.NewCrossOriginProtection(), pages: map[string]*template.Template{}}
+	h := &Handler{Options: o, front: front, mux: http.NewServeMux(), sessions: newSessions(), failures: newFailures(), pages: map[string]*template.Template{}}
 	for _, name := range []string{"overview", "adapter", "compare", "signin", "problem"} {
 		h.pages[name] = template.Must(template.New("layout.html").Funcs(functions).ParseFS(sources, "layout.html", name+".html"))
 	}
@@ -83,28 +84,21 @@ func New(o Options) *Handler {
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. That a form comes from this site was seen to by the server.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", contentPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cache-Control", "no-store")
-	if err := h.origins.Check(r); err != nil {
-		http.Error(w, "this form was sent from another site", http.StatusForbidden)
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	h.mux.ServeHTTP(w, r)
 }
-
-// maxForm bounds what a form may send.
-const maxForm = 256 << 10
 
 // guard lets in who has signed in and may do this, and makes pages of errors.
 func (h *Handler) guard(scope server.Scope, handle func(http.ResponseWriter, *http.Request, server.Principal) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		who, ok := h.who(r)
+		who := server.PrincipalOf(r.Context())
+		ok := who.Name != ""
 		switch {
 		case !ok && r.Method == http.MethodGet && r.URL.Path != "/ui/events":
 			http.Redirect(w, r, "/ui/signin", http.StatusSeeOther)
@@ -113,7 +107,6 @@ func (h *Handler) guard(scope server.Scope, handle func(http.ResponseWriter, *ht
 			http.Error(w, "sign in first", http.StatusUnauthorized)
 			return
 		}
-		r = r.WithContext(server.WithPrincipal(r.Context(), who))
 		err := error(notAllowed{scope})
 		if who.May(scope) {
 			err = handle(w, r, who)
@@ -156,6 +149,10 @@ func statusOf(err error) int {
 // problem shows what went wrong.
 func (h *Handler) problem(ctx context.Context, w http.ResponseWriter, who server.Principal, err error) {
 	status := statusOf(err)
+	var soon interface{ RetryAfter() int }
+	if errors.As(err, &soon) && soon.RetryAfter() > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(soon.RetryAfter()))
+	}
 	if status >= http.StatusInternalServerError {
 		h.Log.WarnContext(ctx, "the dashboard could not answer", "cause", report.Escape(err.Error()))
 	}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -15,15 +16,32 @@ import (
 )
 
 // site is the dashboard behind a real listener, and a browser's cookie jar.
-func site(t *testing.T, f *fake, signIn func(string) (server.Principal, bool)) (string, *http.Client) {
+func site(t *testing.T, engine server.Engine, keys *server.Keys) (string, *http.Client) {
 	t.Helper()
-	s := httptest.NewServer(New(Options{Engine: f, Version: "test", SignIn: signIn}))
+	s := httptest.NewServer(front(engine, keys, server.Options{}).Handler())
 	t.Cleanup(s.Close)
+	return s.URL, visit(t)
+}
+
+// front is a server with the dashboard.
+func front(engine server.Engine, keys *server.Keys, o server.Options) *server.Server {
+	o.Log, o.BaseName, o.Addr, o.Keys = slog.New(slog.DiscardHandler), "tiny", "127.0.0.1:0", keys
+	options := Options{Version: "test"}
+	if keys != nil {
+		options.SignIn = keys.Authenticate
+	}
+	o.UI = func(f server.Front) server.Dashboard { return New(f, options) }
+	return server.New(engine, o)
+}
+
+// visit is a browser that has no cookies yet.
+func visit(t *testing.T) *http.Client {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.URL, &http.Client{Jar: jar}
+	return &http.Client{Jar: jar}
 }
 
 // get reads a page.
@@ -115,7 +133,7 @@ func TestActions(t *testing.T) {
 		{"/ui/load", []string{"name", "../x", "ref", "/adapters/x"}, 422, ""},
 		{"/ui/load", []string{"name", "tiny", "ref", "/adapters/x"}, 422, ""},
 		{"/ui/load", []string{"name", "fresh"}, 422, ""},
-		{"/ui/rollback", []string{"generation", digest("b")}, 404, ""},
+		{"/ui/rollback", []string{"generation", digest("b")}, 422, ""},
 		{"/ui/unload", []string{"alias", "menu"}, 200, "unload menu "},
 	} {
 		before := len(f.did())
