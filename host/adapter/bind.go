@@ -9,6 +9,7 @@ import (
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
+	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
 // Binding is an adapter resolved against a base: which weight each pair changes, and where every tensor of the adapter ended.
@@ -20,15 +21,9 @@ type Binding struct {
 	// be merged later. A fault of the adapter as a whole rejects every tensor.
 	Coverage report.Coverage
 	Notes    fault.List // the adapter's, and what the base adds to them
-}
 
-// Target is one weight of the base and the pair that changes it.
-type Target struct {
-	Name string // of the base tensor: the module's path and ".weight"
-	Pair
-	Base        base.Tensor // Out x In; In x Out with FanInFanOut
-	In, Out     int
-	FanInFanOut bool
+	// Derived holds the tensors that were computed from the adapter's, and from the base where a form asks for it; nil where there are none.
+	Derived *safetensors.File
 }
 
 // ruleOriginalModule is the rule by which a legacy copy of an untouched base module is ignored: PEFT does not read it either.
@@ -147,7 +142,7 @@ func (j *joint) bind(g *group) {
 		j.refuseModule(g, j.shapeFault(name, target.Shape, rows, cols))
 		return
 	}
-	j.targets = append(j.targets, Target{Name: name, Pair: pair, Base: target, In: in, Out: out, FanInFanOut: j.Config.FanInFanOut})
+	j.targets = append(j.targets, Target{Name: name, Pair: pair, Blocks: 1, Base: target, In: in, Out: out, FanInFanOut: j.Config.FanInFanOut})
 }
 
 func (j *joint) shapeFault(name string, shape []int, rows, cols int) *fault.Error {

@@ -47,5 +47,5 @@ func (j *joint) unbound(g *group) {
 		return // its factors are refused already
 	}
 	pair := j.Pairs[g.pair]
-	j.targets = append(j.targets, Target{Name: name, Pair: pair, In: pair.A.Shape[1], Out: pair.B.Shape[0], FanInFanOut: j.Config.FanInFanOut})
+	j.targets = append(j.targets, Target{Name: name, Pair: pair, Blocks: 1, In: pair.A.Shape[1], Out: pair.B.Shape[0], FanInFanOut: j.Config.FanInFanOut})
 }

@@ -118,6 +118,9 @@ type DescribeResponse struct {
 	Architectures []string               `protobuf:"bytes,5,rep,name=architectures,proto3" json:"architectures,omitempty"`                 // it can generate with, by ModelConfig.architecture. None: it is not of level generating
 	MemoryBytes   uint64                 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"` // of the device, 0 where unknown
 	Unmerged      bool                   `protobuf:"varint,7,opt,name=unmerged,proto3" json:"unmerged,omitempty"`                          // it can stage a generation unmerged: StageRequest.unmerged
+	// The forms of a Patch that it computes besides two factors of a matrix: "reshaped", "blocks", "dense", "start", "magnitude". A patch of a form
+	// that is not named is never sent.
+	Forms         []string `protobuf:"bytes,8,rep,name=forms,proto3" json:"forms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +202,13 @@ func (x *DescribeResponse) GetUnmerged() bool {
 		return x.Unmerged
 	}
 	return false
+}
+
+func (x *DescribeResponse) GetForms() []string {
+	if x != nil {
+		return x.Forms
+	}
+	return nil
 }
 
 // File is an open-able path whose bytes have this digest.
@@ -729,14 +739,29 @@ func (x *LoadBaseResponse) GetResidentBytes() uint64 {
 // Each operation rounds to nearest, ties to even, and subnormal numbers are kept: f32(scale) * B[i,k] rounds once, fma once for product and sum
 // together, the addition of W once, and round once into W's dtype. Factors are F32, F16 or BF16, whatever W is.
 type Patch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tensor        string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"` // name in the base
-	A             *Tensor                `protobuf:"bytes,2,opt,name=a,proto3" json:"a,omitempty"`           // r x in
-	B             *Tensor                `protobuf:"bytes,3,opt,name=b,proto3" json:"b,omitempty"`           // out x r
-	Scale         float64                `protobuf:"fixed64,4,opt,name=scale,proto3" json:"scale,omitempty"`
-	FanInFanOut   bool                   `protobuf:"varint,5,opt,name=fan_in_fan_out,json=fanInFanOut,proto3" json:"fan_in_fan_out,omitempty"` // the base stores in x out; delta is transposed
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Tensor      string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"`                                   // name in the base
+	A           *Tensor                `protobuf:"bytes,2,opt,name=a,proto3" json:"a,omitempty"`                                             // r x in
+	B           *Tensor                `protobuf:"bytes,3,opt,name=b,proto3" json:"b,omitempty"`                                             // out x r
+	Scale       float64                `protobuf:"fixed64,4,opt,name=scale,proto3" json:"scale,omitempty"`                                   // of the factors, or of dense
+	FanInFanOut bool                   `protobuf:"varint,5,opt,name=fan_in_fan_out,json=fanInFanOut,proto3" json:"fan_in_fan_out,omitempty"` // the base stores in x out; delta is transposed
+	// "blocks": above 1, the stored rows are that many equal blocks, one after the other, and each has factors of its own, which lie one after the
+	// other too: a is blocks*r x in and b is blocks*out x r, with in, out and fan_in_fan_out those of one block. 0 and 1 are one block.
+	Blocks int32 `protobuf:"varint,6,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// "dense": in place of factors, delta = f32(scale) * dense[i,j], of as many entries as the base's tensor, in its order.
+	Dense *Tensor `protobuf:"bytes,7,opt,name=dense,proto3" json:"dense,omitempty"`
+	// "start": what stands in place of the base's entries, before delta: f32(W) is f32(start). Without factors and dense, delta is absent and
+	// nothing is added. With start_rows it holds only those rows of the matrix, in that order, each once; the others are the base's.
+	Start     *Tensor `protobuf:"bytes,8,opt,name=start,proto3" json:"start,omitempty"`
+	StartRows []int64 `protobuf:"varint,9,rep,packed,name=start_rows,json=startRows,proto3" json:"start_rows,omitempty"`
+	// "magnitude", as DoRA has it: V = f32(W) + delta rounded to f32, n = the length of V's part that belongs to one output, summed in f64 as
+	// backend.SquareOrder says, gain = f32(magnitude / n), W' = round(gain * V) with gain * V rounded to f32 first. It has one entry for each output: a row of a
+	// matrix that is stored out x in, a column with fan_in_fan_out. A length of 0, or a gain that is not finite, fails the call.
+	Magnitude *Tensor `protobuf:"bytes,10,opt,name=magnitude,proto3" json:"magnitude,omitempty"`
+	// The magnitudes are of inputs instead: of equal runs of adjacent columns of a matrix that is stored out x in, as many as there are magnitudes.
+	MagnitudeOfInputs bool `protobuf:"varint,11,opt,name=magnitude_of_inputs,json=magnitudeOfInputs,proto3" json:"magnitude_of_inputs,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Patch) Reset() {
@@ -800,6 +825,48 @@ func (x *Patch) GetScale() float64 {
 func (x *Patch) GetFanInFanOut() bool {
 	if x != nil {
 		return x.FanInFanOut
+	}
+	return false
+}
+
+func (x *Patch) GetBlocks() int32 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *Patch) GetDense() *Tensor {
+	if x != nil {
+		return x.Dense
+	}
+	return nil
+}
+
+func (x *Patch) GetStart() *Tensor {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Patch) GetStartRows() []int64 {
+	if x != nil {
+		return x.StartRows
+	}
+	return nil
+}
+
+func (x *Patch) GetMagnitude() *Tensor {
+	if x != nil {
+		return x.Magnitude
+	}
+	return nil
+}
+
+func (x *Patch) GetMagnitudeOfInputs() bool {
+	if x != nil {
+		return x.MagnitudeOfInputs
 	}
 	return false
 }
@@ -1174,7 +1241,7 @@ type Probe struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tensor        string                 `protobuf:"bytes,1,opt,name=tensor,proto3" json:"tensor,omitempty"`
 	Sha256        []byte                 `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`            // recomputed from the resident bytes
-	Product       []float64              `protobuf:"fixed64,3,rep,packed,name=product,proto3" json:"product,omitempty"` // W' x, W' as stored (rows x columns), each entry summed in f64 as backend.Probe says
+	Product       []float64              `protobuf:"fixed64,3,rep,packed,name=product,proto3" json:"product,omitempty"` // W' x, W' as stored (rows x columns), each entry summed in f64 as backend.Probe says;
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2243,7 +2310,7 @@ var File_backend_proto protoreflect.FileDescriptor
 const file_backend_proto_rawDesc = "" +
 	"\n" +
 	"\rbackend.proto\x12\x10tenon.backend.v1\"\x11\n" +
-	"\x0fDescribeRequest\"\xd5\x01\n" +
+	"\x0fDescribeRequest\"\xeb\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
@@ -2251,7 +2318,8 @@ const file_backend_proto_rawDesc = "" +
 	"\x06dtypes\x18\x04 \x03(\tR\x06dtypes\x12$\n" +
 	"\rarchitectures\x18\x05 \x03(\tR\rarchitectures\x12!\n" +
 	"\fmemory_bytes\x18\x06 \x01(\x04R\vmemoryBytes\x12\x1a\n" +
-	"\bunmerged\x18\a \x01(\bR\bunmerged\"F\n" +
+	"\bunmerged\x18\a \x01(\bR\bunmerged\x12\x14\n" +
+	"\x05forms\x18\b \x03(\tR\x05forms\"F\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
@@ -2303,13 +2371,21 @@ const file_backend_proto_rawDesc = "" +
 	"\atensors\x18\x03 \x03(\v2\x18.tenon.backend.v1.TensorR\atensors\x125\n" +
 	"\x06config\x18\x04 \x01(\v2\x1d.tenon.backend.v1.ModelConfigR\x06config\"9\n" +
 	"\x10LoadBaseResponse\x12%\n" +
-	"\x0eresident_bytes\x18\x01 \x01(\x04R\rresidentBytes\"\xaa\x01\n" +
+	"\x0eresident_bytes\x18\x01 \x01(\x04R\rresidentBytes\"\xa9\x03\n" +
 	"\x05Patch\x12\x16\n" +
 	"\x06tensor\x18\x01 \x01(\tR\x06tensor\x12&\n" +
 	"\x01a\x18\x02 \x01(\v2\x18.tenon.backend.v1.TensorR\x01a\x12&\n" +
 	"\x01b\x18\x03 \x01(\v2\x18.tenon.backend.v1.TensorR\x01b\x12\x14\n" +
 	"\x05scale\x18\x04 \x01(\x01R\x05scale\x12#\n" +
-	"\x0efan_in_fan_out\x18\x05 \x01(\bR\vfanInFanOut\"\xbf\x01\n" +
+	"\x0efan_in_fan_out\x18\x05 \x01(\bR\vfanInFanOut\x12\x16\n" +
+	"\x06blocks\x18\x06 \x01(\x05R\x06blocks\x12.\n" +
+	"\x05dense\x18\a \x01(\v2\x18.tenon.backend.v1.TensorR\x05dense\x12.\n" +
+	"\x05start\x18\b \x01(\v2\x18.tenon.backend.v1.TensorR\x05start\x12\x1d\n" +
+	"\n" +
+	"start_rows\x18\t \x03(\x03R\tstartRows\x126\n" +
+	"\tmagnitude\x18\n" +
+	" \x01(\v2\x18.tenon.backend.v1.TensorR\tmagnitude\x12.\n" +
+	"\x13magnitude_of_inputs\x18\v \x01(\bR\x11magnitudeOfInputs\"\xbf\x01\n" +
 	"\fStageRequest\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\fR\n" +
@@ -2501,48 +2577,51 @@ var file_backend_proto_depIdxs = []int32{
 	5,  // 3: tenon.backend.v1.LoadBaseRequest.config:type_name -> tenon.backend.v1.ModelConfig
 	4,  // 4: tenon.backend.v1.Patch.a:type_name -> tenon.backend.v1.Tensor
 	4,  // 5: tenon.backend.v1.Patch.b:type_name -> tenon.backend.v1.Tensor
-	3,  // 6: tenon.backend.v1.StageRequest.files:type_name -> tenon.backend.v1.File
-	9,  // 7: tenon.backend.v1.StageRequest.patches:type_name -> tenon.backend.v1.Patch
-	4,  // 8: tenon.backend.v1.Output.base:type_name -> tenon.backend.v1.Tensor
-	9,  // 9: tenon.backend.v1.Output.patch:type_name -> tenon.backend.v1.Patch
-	4,  // 10: tenon.backend.v1.Output.merged:type_name -> tenon.backend.v1.Tensor
-	3,  // 11: tenon.backend.v1.MergeRequest.inputs:type_name -> tenon.backend.v1.File
-	3,  // 12: tenon.backend.v1.MergeRequest.outputs:type_name -> tenon.backend.v1.File
-	11, // 13: tenon.backend.v1.MergeRequest.tensors:type_name -> tenon.backend.v1.Output
-	16, // 14: tenon.backend.v1.VerifyResponse.probes:type_name -> tenon.backend.v1.Probe
-	23, // 15: tenon.backend.v1.StatusResponse.generations:type_name -> tenon.backend.v1.Generation
-	24, // 16: tenon.backend.v1.StatusResponse.aliases:type_name -> tenon.backend.v1.Alias
-	27, // 17: tenon.backend.v1.GenerateEvent.admitted:type_name -> tenon.backend.v1.Admitted
-	28, // 18: tenon.backend.v1.GenerateEvent.prompt:type_name -> tenon.backend.v1.Token
-	28, // 19: tenon.backend.v1.GenerateEvent.token:type_name -> tenon.backend.v1.Token
-	30, // 20: tenon.backend.v1.GenerateEvent.finish:type_name -> tenon.backend.v1.Finish
-	29, // 21: tenon.backend.v1.Token.alternatives:type_name -> tenon.backend.v1.Alternative
-	0,  // 22: tenon.backend.v1.Finish.reason:type_name -> tenon.backend.v1.Finish.Reason
-	1,  // 23: tenon.backend.v1.Backend.Describe:input_type -> tenon.backend.v1.DescribeRequest
-	7,  // 24: tenon.backend.v1.Backend.LoadBase:input_type -> tenon.backend.v1.LoadBaseRequest
-	10, // 25: tenon.backend.v1.Backend.Stage:input_type -> tenon.backend.v1.StageRequest
-	14, // 26: tenon.backend.v1.Backend.Verify:input_type -> tenon.backend.v1.VerifyRequest
-	17, // 27: tenon.backend.v1.Backend.Activate:input_type -> tenon.backend.v1.ActivateRequest
-	19, // 28: tenon.backend.v1.Backend.Release:input_type -> tenon.backend.v1.ReleaseRequest
-	21, // 29: tenon.backend.v1.Backend.Status:input_type -> tenon.backend.v1.StatusRequest
-	25, // 30: tenon.backend.v1.Backend.Generate:input_type -> tenon.backend.v1.GenerateRequest
-	31, // 31: tenon.backend.v1.Backend.Compare:input_type -> tenon.backend.v1.CompareRequest
-	12, // 32: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
-	2,  // 33: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
-	8,  // 34: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
-	13, // 35: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
-	15, // 36: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
-	18, // 37: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
-	20, // 38: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
-	22, // 39: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
-	26, // 40: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
-	32, // 41: tenon.backend.v1.Backend.Compare:output_type -> tenon.backend.v1.CompareResponse
-	13, // 42: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
-	33, // [33:43] is the sub-list for method output_type
-	23, // [23:33] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 6: tenon.backend.v1.Patch.dense:type_name -> tenon.backend.v1.Tensor
+	4,  // 7: tenon.backend.v1.Patch.start:type_name -> tenon.backend.v1.Tensor
+	4,  // 8: tenon.backend.v1.Patch.magnitude:type_name -> tenon.backend.v1.Tensor
+	3,  // 9: tenon.backend.v1.StageRequest.files:type_name -> tenon.backend.v1.File
+	9,  // 10: tenon.backend.v1.StageRequest.patches:type_name -> tenon.backend.v1.Patch
+	4,  // 11: tenon.backend.v1.Output.base:type_name -> tenon.backend.v1.Tensor
+	9,  // 12: tenon.backend.v1.Output.patch:type_name -> tenon.backend.v1.Patch
+	4,  // 13: tenon.backend.v1.Output.merged:type_name -> tenon.backend.v1.Tensor
+	3,  // 14: tenon.backend.v1.MergeRequest.inputs:type_name -> tenon.backend.v1.File
+	3,  // 15: tenon.backend.v1.MergeRequest.outputs:type_name -> tenon.backend.v1.File
+	11, // 16: tenon.backend.v1.MergeRequest.tensors:type_name -> tenon.backend.v1.Output
+	16, // 17: tenon.backend.v1.VerifyResponse.probes:type_name -> tenon.backend.v1.Probe
+	23, // 18: tenon.backend.v1.StatusResponse.generations:type_name -> tenon.backend.v1.Generation
+	24, // 19: tenon.backend.v1.StatusResponse.aliases:type_name -> tenon.backend.v1.Alias
+	27, // 20: tenon.backend.v1.GenerateEvent.admitted:type_name -> tenon.backend.v1.Admitted
+	28, // 21: tenon.backend.v1.GenerateEvent.prompt:type_name -> tenon.backend.v1.Token
+	28, // 22: tenon.backend.v1.GenerateEvent.token:type_name -> tenon.backend.v1.Token
+	30, // 23: tenon.backend.v1.GenerateEvent.finish:type_name -> tenon.backend.v1.Finish
+	29, // 24: tenon.backend.v1.Token.alternatives:type_name -> tenon.backend.v1.Alternative
+	0,  // 25: tenon.backend.v1.Finish.reason:type_name -> tenon.backend.v1.Finish.Reason
+	1,  // 26: tenon.backend.v1.Backend.Describe:input_type -> tenon.backend.v1.DescribeRequest
+	7,  // 27: tenon.backend.v1.Backend.LoadBase:input_type -> tenon.backend.v1.LoadBaseRequest
+	10, // 28: tenon.backend.v1.Backend.Stage:input_type -> tenon.backend.v1.StageRequest
+	14, // 29: tenon.backend.v1.Backend.Verify:input_type -> tenon.backend.v1.VerifyRequest
+	17, // 30: tenon.backend.v1.Backend.Activate:input_type -> tenon.backend.v1.ActivateRequest
+	19, // 31: tenon.backend.v1.Backend.Release:input_type -> tenon.backend.v1.ReleaseRequest
+	21, // 32: tenon.backend.v1.Backend.Status:input_type -> tenon.backend.v1.StatusRequest
+	25, // 33: tenon.backend.v1.Backend.Generate:input_type -> tenon.backend.v1.GenerateRequest
+	31, // 34: tenon.backend.v1.Backend.Compare:input_type -> tenon.backend.v1.CompareRequest
+	12, // 35: tenon.backend.v1.Backend.Merge:input_type -> tenon.backend.v1.MergeRequest
+	2,  // 36: tenon.backend.v1.Backend.Describe:output_type -> tenon.backend.v1.DescribeResponse
+	8,  // 37: tenon.backend.v1.Backend.LoadBase:output_type -> tenon.backend.v1.LoadBaseResponse
+	13, // 38: tenon.backend.v1.Backend.Stage:output_type -> tenon.backend.v1.MergeEvent
+	15, // 39: tenon.backend.v1.Backend.Verify:output_type -> tenon.backend.v1.VerifyResponse
+	18, // 40: tenon.backend.v1.Backend.Activate:output_type -> tenon.backend.v1.ActivateResponse
+	20, // 41: tenon.backend.v1.Backend.Release:output_type -> tenon.backend.v1.ReleaseResponse
+	22, // 42: tenon.backend.v1.Backend.Status:output_type -> tenon.backend.v1.StatusResponse
+	26, // 43: tenon.backend.v1.Backend.Generate:output_type -> tenon.backend.v1.GenerateEvent
+	32, // 44: tenon.backend.v1.Backend.Compare:output_type -> tenon.backend.v1.CompareResponse
+	13, // 45: tenon.backend.v1.Backend.Merge:output_type -> tenon.backend.v1.MergeEvent
+	36, // [36:46] is the sub-list for method output_type
+	26, // [26:36] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_backend_proto_init() }
