@@ -59,6 +59,7 @@ const (
 	ADUnknownField    Code = "AD_UNKNOWN_FIELD"     // a configuration field Tenon does not know
 	ADBase            Code = "AD_BASE"              // adapter names another base
 	ADTied            Code = "AD_TIED"              // a tied tensor adapted on one side only
+	ADUnseen          Code = "AD_UNSEEN"            // a change in a form that the diagnostics do not see
 )
 
 // Codes of base checkpoints.

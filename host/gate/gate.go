@@ -65,6 +65,8 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	r := g.begin(s.Binding.Adapter, s.Binding.Base)
 	r.Coverage = s.Binding.Coverage
 	r.Findings = append(r.Findings, notes(s.Binding.Notes)...)
+	views, unseen := viewsOf(s.Binding)
+	r.Findings = append(r.Findings, unseenFindings(s.Binding, unseen)...)
 	for _, peer := range s.Peers {
 		r.Peers = append(r.Peers, report.Peer{Ref: peer.Adapter.Ref, Digest: digest(peer.Adapter.Digest)})
 	}
@@ -80,12 +82,12 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	runs := g.schedule()
 	warden := newWarden(g.Policy.Revoked, g.Revoked)
 	warden.judge(runs)
-	vectors, err := g.baseVectors(ctx, s.Binding, runs)
+	vectors, err := g.baseVectors(ctx, s.Binding, views, runs)
 	if err != nil {
 		return nil, err
 	}
 	defer vectors.Close()
-	in := newInput(s, vectors)
+	in := newInput(s, views, vectors)
 
 	stop := warden.watch()
 	var group errgroup.Group
@@ -109,9 +111,9 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	for _, run := range runs {
 		failures = append(failures, run.collect(r, in)...)
 	}
-	targets := make([]string, len(s.Binding.Targets))
-	for i, t := range s.Binding.Targets {
-		targets[i] = t.Name
+	targets := make([]string, len(views))
+	for i, v := range views {
+		targets[i] = v.name
 	}
 	if err := g.Policy.decide(ctx, r, targets, failures); err != nil {
 		return nil, fault.New(fault.Canceled, "the check was stopped before it had a result").In(s.Binding.Adapter.Ref).Wrap(err)

@@ -1,15 +1,12 @@
 package gate
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strconv"
 
-	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/sdk/abi"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 	"github.com/tenon-ml/tenon/wasm/sandbox"
 )
 
@@ -21,8 +18,8 @@ type input struct {
 	bank    Bank // nil where there is none
 }
 
-// newInput aligns the subject, its base and its peers. vectors may hold the base's singular triples of some targets.
-func newInput(s Subject, vectors *vectors) *input {
+// newInput aligns the views of the subject, its base and its peers. vectors may hold the base's singular triples of some targets.
+func newInput(s Subject, views []view, vectors *vectors) *input {
 	a, b := s.Binding.Adapter, s.Binding.Base
 	in := &input{bank: s.Bank, attrs: map[string]string{
 		"adapter.digest":    digest(a.Digest),
@@ -37,24 +34,28 @@ func newInput(s Subject, vectors *vectors) *input {
 			in.attrs[probeModule+"."+m.Name] = strconv.FormatFloat(float64(m.Value), 'g', -1, 64)
 		}
 	}
-	for i := range s.Binding.Targets {
-		t := &s.Binding.Targets[i]
-		target := factors(s.Binding, t)
+	for _, v := range views {
+		target := v.factors()
 		if b != nil {
-			target.Base = sandbox.Source{Ref: t.Base.Ref, Reader: b.Reader(t.Base)}
-			target.BaseSVD = vectors.of(t.Name)
+			target.Base = sandbox.Source{Ref: v.base.Ref, Reader: b.Reader(v.base)}
+			target.BaseSVD = vectors.of(v.name)
 		}
 		in.targets = append(in.targets, *target)
 	}
 	for _, p := range s.Peers {
 		peer := sandbox.Peer{Name: digest(p.Adapter.Digest)}
-		for _, t := range s.Binding.Targets {
-			i, ok := slices.BinarySearchFunc(p.Targets, t.Name, func(other adapter.Target, name string) int { return cmp.Compare(other.Name, name) })
-			if !ok {
+		theirs, _ := viewsOf(p)
+		byName := make(map[string]*view, len(theirs))
+		for i := range theirs {
+			byName[theirs[i].name] = &theirs[i]
+		}
+		for _, v := range views {
+			other := byName[v.name]
+			if other == nil || other.target.In != v.target.In || other.target.Out != v.target.Out || other.target.FanInFanOut != v.target.FanInFanOut {
 				peer.Targets = append(peer.Targets, nil)
 				continue
 			}
-			peer.Targets = append(peer.Targets, factors(p, &p.Targets[i]))
+			peer.Targets = append(peer.Targets, other.factors())
 		}
 		in.peers = append(in.peers, peer)
 	}
@@ -67,14 +68,6 @@ func architecture(c base.Config) string {
 		return c.Architectures[0]
 	}
 	return c.ModelType
-}
-
-// factors is one adapted weight without its base.
-func factors(b *adapter.Binding, t *adapter.Target) *sandbox.Target {
-	weights := b.Adapter.Weights
-	source := func(ref tensor.Ref) sandbox.Source { return sandbox.Source{Ref: ref, Reader: weights} }
-	return &sandbox.Target{Name: t.Name, A: source(t.Pair.A.Ref), B: source(t.Pair.B.Ref), Rank: t.Pair.Rank, In: t.In, Out: t.Out,
-		Scale: t.Pair.Scale, Alpha: t.Pair.Alpha, FanInFanOut: t.FanInFanOut, RsLoRA: b.Adapter.Config.RsLoRA}
 }
 
 // granted is the part of the input that a module may see, with its parameters.

@@ -34,28 +34,28 @@ func (v *vectors) Close() {
 	}
 }
 
-// baseVectors prepares the singular triples that the modules' manifests ask for: of each target as many as the most demanding module.
-func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run) (*vectors, error) {
+// baseVectors prepares the singular triples that the modules' manifests ask for: of each view as many as the most demanding module.
+func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, views []view, runs []*run) (*vectors, error) {
 	if b.Base == nil {
 		return &vectors{}, nil
 	}
-	found := make([]*base.SVD, len(b.Targets))
+	found := make([]*base.SVD, len(views))
 	wanted, done := 0, atomic.Int64{}
-	for _, t := range b.Targets {
-		if demand(runs, t) > 0 {
+	for _, v := range views {
+		if demand(runs, v.target) > 0 {
 			wanted++
 		}
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(max(g.Parallel, 1))
-	for i, t := range b.Targets {
-		k := demand(runs, t)
+	for i, v := range views {
+		k := demand(runs, v.target)
 		if k == 0 {
 			continue
 		}
 		group.Go(func() error {
 			var err error
-			found[i], err = b.Base.SVD(inner, t.Base, t.FanInFanOut, k, g.CacheDir)
+			found[i], err = b.Base.SVD(inner, v.base, v.target.FanInFanOut, k, g.CacheDir)
 			if finished := int(done.Add(1)); err == nil && g.Progress != nil {
 				g.Progress("singular vectors of the base, once", finished, wanted)
 			}
@@ -63,16 +63,16 @@ func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run)
 		})
 	}
 	err := group.Wait()
-	v := &vectors{byName: map[string]*base.SVD{}}
-	for i, t := range b.Targets {
+	all := &vectors{byName: map[string]*base.SVD{}}
+	for i, v := range views {
 		if found[i] != nil {
-			v.byName[t.Name] = found[i]
+			all.byName[v.name] = found[i]
 		}
 	}
 	if err == nil {
-		return v, nil
+		return all, nil
 	}
-	v.Close()
+	all.Close()
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		err = fault.New(fault.Canceled, "the check was stopped before it had a result").In(b.Adapter.Ref).Wrap(err)
 	}
@@ -84,7 +84,7 @@ func (g *Gate) baseVectors(ctx context.Context, b *adapter.Binding, runs []*run)
 const maxTriples = 512
 
 // demand is the largest number of triples that a module which may run asks for, and the policy grants, within maxTriples.
-func demand(runs []*run, t adapter.Target) int {
+func demand(runs []*run, t *adapter.Target) int {
 	k := 0
 	for _, r := range runs {
 		if r.refused == nil && r.granted(abi.CapBase) && r.requirement.BaseSVD {
@@ -95,7 +95,7 @@ func demand(runs []*run, t adapter.Target) int {
 }
 
 // asked is the number of triples that a manifest asks for of a target.
-func asked(rank int, t adapter.Target) int {
+func asked(rank int, t *adapter.Target) int {
 	switch smaller := min(t.In, t.Out); rank {
 	case abi.BaseSVDTargetRank:
 		return t.Pair.Rank

@@ -35,7 +35,7 @@ func TestDemandIsBounded(t *testing.T) {
 		{"a stranger's rank", []*run{asking(-1, abi.CapBase)}, target(4096, 4096, 4096), maxTriples},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := demand(c.runs, c.target); got != c.want {
+			if got := demand(c.runs, &c.target); got != c.want {
 				t.Errorf("%d triples, want %d", got, c.want)
 			}
 		})
