@@ -21,15 +21,15 @@ func newConflict(rows, all int) conflict {
 // add counts one row. There is no branch in it: which entries are kept cannot be foreseen.
 func (c *conflict) add(own, theirs trimmed) {
 	var kept, both, opposite uint64
-	others := theirs.values[:len(own.values)]
+	others := theirs.words[:len(own.words)]
 	flip := own.flip ^ theirs.flip
-	for i, value := range own.values {
-		x, y := math.Float64bits(value), math.Float64bits(others[i])
-		keepsX, keepsY := within(x&magnitude, own.threshold, infinite), within(y&magnitude, theirs.threshold, infinite)
-		kept += keepsX + keepsY
+	for i, x := range own.words {
+		y := others[i]
+		keepsX, keepsY := reaches(x, own.least), reaches(y, theirs.least)
 		together := keepsX & keepsY
-		both += together
-		opposite += together & ((x^y)>>63 ^ flip)
+		kept += ones(keepsX) + ones(keepsY)
+		both += ones(together)
+		opposite += ones(together & (x ^ y ^ flip))
 	}
 	c.opposed.add(int(opposite), int(both))
 	c.disagreed.add(int(opposite), int(kept))

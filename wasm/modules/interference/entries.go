@@ -19,14 +19,14 @@ type entries struct {
 	own     trimmed
 	ready   bool // own is that of target
 	theirs  trimmed
-	scratch []uint64
+	scratch []uint32
 }
 
 // trimmed is delta W of some rows but for its scale, which changes no order, and what trimming keeps of it.
 type trimmed struct {
-	values    []float64
-	threshold uint64 // bits of the least magnitude that is kept
-	flip      uint64 // 1 where the scale turns the signs
+	words []word // row after row
+	least word   // the least magnitude that is kept
+	flip  word   // the signs, where the scale turns them
 }
 
 // leastRows is how many rows a sample has at least: fewer say nothing of the error.
@@ -60,47 +60,62 @@ func (e *entries) compare(pair diag.Target) (conflict, error) {
 		return conflict{}, err
 	}
 	c := newConflict(len(e.rows), pair.Out)
-	for first := 0; first < len(e.own.values); first += pair.In {
-		c.add(e.own.row(first, pair.In), e.theirs.row(first, pair.In))
+	n := wordsOf(pair.In)
+	for first := 0; first < len(e.own.words); first += n {
+		c.add(e.own.row(first, n), e.theirs.row(first, n))
 	}
 	return c, nil
 }
 
 func (t *trimmed) row(first, n int) trimmed {
-	return trimmed{t.values[first : first+n], t.threshold, t.flip}
+	return trimmed{t.words[first : first+n], t.least, t.flip}
 }
 
 // trim computes the rows of delta W and the threshold, the exact quantile of their magnitudes: of TIES, which trims each delta W by itself.
 func (e *entries) trim(target diag.Target, out *trimmed) error {
-	n := len(e.rows) * target.In
-	out.values = resized(out.values, n)
-	// A block of rows is 2 MiB; the host holds it beside what arrives here.
+	stride := wordsOf(target.In)
+	out.words = resized(out.words, len(e.rows)*stride)
+	// A block of rows is 2 MiB on the host.
 	step := max(1, (1<<18)/target.In)
 	for first := 0; first < len(e.rows); first += step {
 		rows := e.rows[first:min(first+step, len(e.rows))]
-		if err := e.multiply(target, rows, out.values[first*target.In:][:len(rows)*target.In]); err != nil {
+		if err := e.multiply(target, rows, out.words[first*stride:][:len(rows)*stride]); err != nil {
 			return err
 		}
 	}
 	if target.Scale == 0 {
-		clear(out.values)
+		clear(out.words)
 	}
-	out.flip = math.Float64bits(target.Scale) >> 63
-	e.scratch = resized(e.scratch, n)
+	out.flip = 0
+	if math.Signbit(target.Scale) {
+		out.flip = signs
+	}
+	n := len(e.rows) * target.In
 	stream := splitmix.New("interference pivots", target.Name, 0)
 	// A zero changes nothing and is never kept, though more than density may be zero.
-	out.threshold = max(1, largest(out.values, min(max(int(e.density*float64(n)), 1), n), e.scratch, &stream))
+	out.least = both(max(1, largest(out.words, min(max(int(e.density*float64(n)), 1), n), &e.scratch, &stream)))
 	return nil
 }
 
-// multiply fills dst with rows of B A.
-func (e *entries) multiply(target diag.Target, some []int, dst []float64) error {
+// multiply fills words with rows of B A, each row from a word of its own on.
+func (e *entries) multiply(target diag.Target, some []int, words []word) error {
 	product, err := rows.Product(target, some)
 	if err != nil {
 		return err
 	}
 	defer product.Drop()
-	return product.Read64(dst, 0)
+	if target.In%2 == 0 {
+		return product.Read32(halves(words), 0)
+	}
+	stride := wordsOf(target.In)
+	for i := range some {
+		row := words[i*stride:][:stride]
+		row[stride-1] = 0
+		if err := product.Read32(halves(row)[:target.In], i*target.In); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func resized[T any](buffer []T, n int) []T {

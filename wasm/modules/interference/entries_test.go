@@ -12,34 +12,87 @@ import (
 
 func TestLargestIsTheSortedOne(t *testing.T) {
 	stream := splitmix.New("test", "largest", 0)
+	var scratch []uint32
 	for _, distinct := range []uint64{1, 2, 5, 1 << 40} {
-		for _, n := range []int{1, 2, 3, 50, 301, 4*draws + 1, 6 * draws} {
-			x, sorted := make([]float64, n), make([]float64, n)
-			for i := range x {
-				sorted[i] = float64(stream.Uint64() % distinct)
-				x[i] = sorted[i] * float64(1-2*int(stream.Uint64()&1))
+		for _, n := range []int{2, 4, 50, 302, 4*sampled + 2, 7 * sampled} {
+			words, sorted := make([]word, n/2), make([]float32, n)
+			for i, x := range halves(words) {
+				x = float32(stream.Uint64()%distinct) * 0x1p-30
+				sorted[i] = x
+				halves(words)[i] = x * float32(1-2*int(stream.Uint64()&1))
 			}
 			slices.Sort(sorted)
 			for k := 1; k <= n; k += 1 + n/9 {
-				if got := math.Float64frombits(largest(x, k, make([]uint64, n), &stream)); got != sorted[n-k] {
+				if got := math.Float32frombits(largest(words, k, &scratch, &stream)); got != sorted[n-k] {
 					t.Fatalf("of %d values, %d of them distinct, the %d-th largest is %g, want %g", n, distinct, k, got, sorted[n-k])
 				}
 			}
 		}
 	}
-	largest([]float64{1, math.NaN(), 2, math.NaN()}, 2, make([]uint64, 4), &stream) // it ends
 }
 
-// A bracket that misses costs a second pass, not a wrong answer: here every value drawn is the same, and those looked for are not.
+// A bracket that misses costs a second pass, not a wrong answer: here every entry sampled is the same, and those looked for are not.
 func TestLargestBesideTheBracket(t *testing.T) {
-	x := make([]float64, 8*draws)
-	x[17], x[4711] = 3, -5
+	words := make([]word, 8*sampled)
+	halves(words)[17], halves(words)[4711] = 3, -5
 	stream := splitmix.New("test", "bracket", 0)
-	for k, want := range map[int]float64{1: 5, 2: 3, 3: 0, len(x): 0} {
-		if got := math.Float64frombits(largest(x, k, make([]uint64, len(x)), &stream)); got != want {
+	var scratch []uint32
+	for k, want := range map[int]float32{1: 5, 2: 3, 3: 0, 2 * len(words): 0} {
+		if got := math.Float32frombits(largest(words, k, &scratch, &stream)); got != want {
 			t.Errorf("the %d-th largest is %g, want %g", k, got, want)
 		}
 	}
+	halves(words)[8] = float32(math.Inf(-1))
+	if got := largest(words, 1, &scratch, &stream); got != infinite {
+		t.Errorf("the largest is %x, want infinity", got)
+	}
+}
+
+func TestReaches(t *testing.T) {
+	values := []float32{0, float32(math.Copysign(0, -1)), 1e-45, -1e-45, 1, -1, 1.0000001, 3e38, float32(math.Inf(1)), float32(math.Inf(-1))}
+	magnitude := func(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }
+	for _, x := range values {
+		for _, y := range values {
+			for _, least := range []uint32{1, 2, magnitude(1), magnitude(1) + 1, infinite} {
+				words := make([]word, 1)
+				copy(halves(words), []float32{x, y})
+				got := reaches(words[0], both(least))
+				want := uint64(0)
+				for _, v := range []float32{x, y} {
+					if magnitude(v) >= least {
+						want++
+					}
+				}
+				if ones(got) != want || got&^signs != 0 {
+					t.Errorf("of %g and %g, %d reach %x, want %d", x, y, ones(got), least, want)
+				}
+			}
+		}
+	}
+}
+
+// A row of an odd number of entries counts as one of an even number.
+func TestOddRows(t *testing.T) {
+	own, theirs := random("own", "w", 12, 31, 3, 1), random("theirs", "w", 12, 31, 3, -2)
+	x, y := own.Delta().Values, theirs.Delta().Values
+	quantile := func(v []float64) float64 {
+		magnitudes := make([]float64, len(v))
+		for i := range v {
+			magnitudes[i] = math.Abs(v[i])
+		}
+		slices.Sort(magnitudes)
+		return magnitudes[len(v)-len(v)/5]
+	}
+	least, theirLeast, contested := quantile(x), quantile(y), 0.
+	for i := range x {
+		if math.Abs(x[i]) >= least && math.Abs(y[i]) >= theirLeast && x[i]*y[i] < 0 {
+			contested++
+		}
+	}
+	if contested == 0 {
+		t.Fatal("nothing is contested")
+	}
+	wantMetric(t, run(t, nil, []diagtest.Target{own}, peer(peerName, theirs)), "w", peerName, "contested", contested)
 }
 
 // A sample of the rows gives the shares of all rows within its standard error, which says how far off it is.
