@@ -31,6 +31,9 @@ func (s *spare) add(rank int, spectrum spread.Spread) {
 // spareShare is the share of the rank up to which 99 % of the energy is worth a hint: half, because the rank then could be halved.
 const spareShare = 0.5
 
+// collapsedShare is the share of the rank up to which something went wrong: of 16 directions or more that were trained, one is left in every weight.
+const collapsedShare = 1. / 16
+
 // report hints at a smaller rank where every weight has one. A weight that does not change needs none and does not stand against it.
 func (s *spare) report(run *diag.Run) {
 	if s.unknown || s.most == 0 || s.share > spareShare {
@@ -45,7 +48,11 @@ func (s *spare) report(run *diag.Run) {
 		message = "ranks " + strconv.Itoa(s.least) + " to " + strconv.Itoa(s.most) + ", of which at most half carries"
 	}
 	all, worst := s.kept()
-	run.Finding(diag.Info, "RANK_TO_SPARE", message+" 99 % of the energy of every weight",
+	severity := diag.Info
+	if s.share <= collapsedShare {
+		severity = diag.Warn
+	}
+	run.Finding(severity, "RANK_TO_SPARE", message+" 99 % of the energy of every weight",
 		"`tenon compress --rank "+used+"` keeps "+percent(all)+" % of the energy of all weights together and at least "+percent(worst)+
 			" % of each; then compare the outputs, because energy is not quality",
 		s.share, spareShare)

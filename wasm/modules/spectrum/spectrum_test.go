@@ -101,6 +101,10 @@ func TestRankToSpare(t *testing.T) {
 			"rank 4, of which at most 2 carry 99 % of the energy of every weight", hint("2", "99.96", "99.92"), 0.5},
 		{"one direction", []diagtest.Target{diagonal("a", 1, 5, .1, .1, .1)},
 			"rank 4, of which at most 1 carries 99 % of the energy of every weight", hint("1", "99.88", "99.88"), 0.25},
+		{"one of sixteen", []diagtest.Target{diagonal("a", 1, append([]float64{5}, make([]float64, 15)...)...)},
+			"rank 16, of which at most 1 carries 99 % of the energy of every weight", hint("1", "100", "100"), 1. / 16},
+		{"one of fifteen", []diagtest.Target{diagonal("a", 1, append([]float64{5}, make([]float64, 14)...)...)},
+			"rank 15, of which at most 1 carries 99 % of the energy of every weight", hint("1", "100", "100"), 1. / 15},
 		{"ranks that differ", []diagtest.Target{diagonal("a", 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0), diagonal("b", 1, 5, .1)},
 			"ranks 2 to 10, of which at most half carries 99 % of the energy of every weight", hint("3", "100", "100"), 0.5},
 		{"a weight that does not change", []diagtest.Target{diagonal("a", 1, 0, 0), diagonal("b", 1, 5, .1)},
@@ -121,8 +125,12 @@ func TestRankToSpare(t *testing.T) {
 			}
 			var want []diagtest.Finding
 			if test.message != "" {
+				severity := diag.Info
+				if test.share <= 1./16 {
+					severity = diag.Warn
+				}
 				want = []diagtest.Finding{{
-					Severity: diag.Info, Code: "RANK_TO_SPARE", Message: test.message, Hint: test.hint, Value: test.share, Limit: 0.5,
+					Severity: severity, Code: "RANK_TO_SPARE", Message: test.message, Hint: test.hint, Value: test.share, Limit: 0.5,
 				}}
 			}
 			if !slices.Equal(got, want) {
