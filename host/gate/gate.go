@@ -111,6 +111,9 @@ func (g *Gate) Check(ctx context.Context, s Subject) (*report.Report, error) {
 	for _, run := range runs {
 		failures = append(failures, run.collect(r, in)...)
 	}
+	if changesBeside(s.Binding, unseen) {
+		relativize(r.Findings)
+	}
 	targets := make([]string, len(views))
 	for i, v := range views {
 		targets[i] = v.name

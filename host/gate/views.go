@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tenon-ml/tenon/host/adapter"
 	"github.com/tenon-ml/tenon/host/base"
@@ -98,6 +99,22 @@ func unseenFindings(b *adapter.Binding, unseen []*adapter.Target) []report.Findi
 	add(scaled, report.Info, "the diagnostics saw the factors, not the magnitudes that scale the merged weights (DoRA)",
 		"norms and overlaps are of the direction's change")
 	return findings
+}
+
+// changesBeside reports whether the adapter changes the base in ways that no module sees.
+func changesBeside(b *adapter.Binding, unseen []*adapter.Target) bool {
+	return len(unseen) > 0 || slices.ContainsFunc(b.Targets, func(t adapter.Target) bool { return t.Magnitude.Shape != nil })
+}
+
+// relativize turns what modules say of the adapter as a whole, that it changes nothing, into a warning: they have not seen the whole. An adapter that
+// really changes nothing is refused when it is merged.
+func relativize(findings []report.Finding) {
+	for i := range findings {
+		if f := &findings[i]; f.Code == string(fault.ADNoEffect) && f.Module != "" && f.Target == "" && f.Severity == report.DenySeverity {
+			f.Severity = report.Warn
+			f.Message += "; what it replaces or scales besides was not seen"
+		}
+	}
 }
 
 // some is the first few names, and how many more there are.

@@ -78,3 +78,29 @@ func TestViews(t *testing.T) {
 		t.Errorf("the findings are %v, want %v", got, w)
 	}
 }
+
+// What hygiene says of the adapter as a whole is a warning where it has not seen the whole.
+func TestRelativize(t *testing.T) {
+	findings := []report.Finding{
+		{Code: "AD_NO_EFFECT", Module: "hygiene", Severity: report.DenySeverity, Message: "nothing"},
+		{Code: "AD_NO_EFFECT", Severity: report.DenySeverity}, // the policy's own, of the coverage
+		{Code: "AD_NONFINITE", Module: "hygiene", Severity: report.DenySeverity},
+	}
+	relativize(findings)
+	if findings[0].Severity != report.Warn || findings[0].Message == "nothing" || findings[1].Severity != report.DenySeverity ||
+		findings[2].Severity != report.DenySeverity {
+		t.Errorf("%+v", findings)
+	}
+	plain := adapter.Target{Pair: adapter.Pair{Rank: 1}}
+	scaled := plain
+	scaled.Magnitude.Shape = []int{1}
+	for _, test := range []struct {
+		targets []adapter.Target
+		unseen  []*adapter.Target
+		want    bool
+	}{{[]adapter.Target{plain}, nil, false}, {[]adapter.Target{plain, scaled}, nil, true}, {[]adapter.Target{plain}, []*adapter.Target{&scaled}, true}} {
+		if got := changesBeside(&adapter.Binding{Targets: test.targets}, test.unseen); got != test.want {
+			t.Errorf("%v, want %v", got, test.want)
+		}
+	}
+}
