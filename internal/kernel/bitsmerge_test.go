@@ -235,8 +235,9 @@ func scaledBits(t *testing.T, c bitCase, d *Delta, src []byte, gains []float32) 
 	rows, _ := d.Shape()
 	run := func(i *implementation) ([]byte, []uint64, Counts) {
 		active = i
-		sums, patterns, stored := make([]float64, c.out), make([]uint64, c.out), newGuarded(src, 1+2*(c.in%29))
-		if err := SquareSums(sums, stored.inner, c.dtype, d, 0, rows, 2); err != nil {
+		change := scaledChange(d, gains)
+		sums, patterns, stored := change.Sums(), make([]uint64, c.out), newGuarded(src, 1+2*(c.in%29))
+		if err := change.SquareSums(sums, stored.inner, nil, nil, c.dtype, 0, rows); err != nil {
 			t.Fatal(err)
 		}
 		for i, sum := range sums {
@@ -245,7 +246,7 @@ func scaledBits(t *testing.T, c bitCase, d *Delta, src []byte, gains []float32) 
 			}
 			patterns[i] = binary.LittleEndian.Uint64(encode(tensor.F64, sum))
 		}
-		counts, err := MergeScaledRows(stored.inner, stored.inner, c.dtype, d, gains, 0, rows, 2)
+		counts, err := change.MergeRows(stored.inner, stored.inner, nil, nil, c.dtype, 0, rows)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,7 +61,7 @@ func naiveScaled(t *testing.T, src []byte, dtype tensor.DType, d *Delta, gains [
 	return dst, sums, counts
 }
 
-func TestMergeScaledRows(t *testing.T) {
+func TestChangeScales(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(23, 24))
 		for _, dtype := range mergeable {
@@ -81,29 +81,33 @@ func TestMergeScaledRows(t *testing.T) {
 	})
 }
 
+// scaledChange is a DoRA.
+func scaledChange(d *Delta, gains []float32) *Change {
+	rows, cols := d.Shape()
+	return &Change{Rows: rows, Cols: cols, Deltas: []*Delta{d}, Gains: gains, OfColumns: d.FanInFanOut}
+}
+
 func checkScaled(t *testing.T, src []byte, dtype tensor.DType, d *Delta, gains []float32, withSums bool) {
 	t.Helper()
 	want, wantSums, wantCounts := naiveScaled(t, src, dtype, d, gains)
-	rows, cols := d.Shape()
-	stride := cols * dtype.Size()
-	for _, workers := range []int{1, 3} {
-		got := make([]byte, len(src))
-		counts, err := MergeScaledRows(got, src, dtype, d, gains, 0, rows, workers)
-		if err != nil || !bytes.Equal(got, want) || counts != wantCounts {
-			t.Errorf("%d workers: equal %v, %+v, want %+v, error %v", workers, bytes.Equal(got, want), counts, wantCounts, err)
-		}
-		cut, sums := rows/2, make([]float64, d.Out)
-		for _, part := range [][2]int{{0, cut}, {cut, rows}} {
-			if err := SquareSums(sums, src[part[0]*stride:part[1]*stride], dtype, d, part[0], part[1]-part[0], workers); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if withSums && !slices.Equal(sums, wantSums) {
-			t.Errorf("%d workers: other sums of squares", workers)
+	c := scaledChange(d, gains)
+	stride := c.Cols * dtype.Size()
+	got, sums := make([]byte, len(src)), c.Sums()
+	counts, err := c.MergeRows(got, src, nil, nil, dtype, 0, c.Rows)
+	if err != nil || !bytes.Equal(got, want) || counts != wantCounts {
+		t.Errorf("equal %v, %+v, want %+v, error %v", bytes.Equal(got, want), counts, wantCounts, err)
+	}
+	cut := c.Rows / 2
+	for _, part := range [][2]int{{0, cut}, {cut, c.Rows}} {
+		if err := c.SquareSums(sums, src[part[0]*stride:part[1]*stride], nil, nil, dtype, part[0], part[1]-part[0]); err != nil {
+			t.Fatal(err)
 		}
 	}
+	if withSums && !slices.Equal(sums, wantSums) {
+		t.Error("other sums of squares")
+	}
 	inPlace := bytes.Clone(src)
-	if _, err := MergeScaledRows(inPlace, inPlace, dtype, d, gains, 0, rows, 1); err != nil || !bytes.Equal(inPlace, want) {
+	if _, err := c.MergeRows(inPlace, inPlace, nil, nil, dtype, 0, c.Rows); err != nil || !bytes.Equal(inPlace, want) {
 		t.Errorf("in place: equal %v, error %v", bytes.Equal(inPlace, want), err)
 	}
 }
@@ -127,27 +131,5 @@ func TestGains(t *testing.T) {
 				t.Errorf("%v, error %v", gains, err)
 			}
 		})
-	}
-}
-
-func TestScaledRefuses(t *testing.T) {
-	d := newDelta(t, make([]byte, 8), tensor.F32, make([]byte, 12), tensor.F32, 1, 2, 3, 1, false)
-	src := make([]byte, 12)
-	for name, err := range map[string]error{
-		"few gains": func() error {
-			_, err := MergeScaledRows(src, src, tensor.BF16, d, make([]float32, 2), 0, 3, 1)
-			return err
-		}(),
-		"NaN gain": func() error {
-			_, err := MergeScaledRows(src, src, tensor.BF16, d, []float32{1, float32(math.NaN()), 1}, 0, 3, 1)
-			return err
-		}(),
-		"few sums":   SquareSums(make([]float64, 2), src, tensor.BF16, d, 0, 3, 1),
-		"short rows": SquareSums(make([]float64, 3), src[:8], tensor.BF16, d, 0, 3, 1),
-		"gains":      Gains(make([]float32, 2), make([]float32, 3), make([]float64, 2)),
-	} {
-		if err == nil {
-			t.Errorf("%s: accepted", name)
-		}
 	}
 }
