@@ -98,5 +98,8 @@ func (b *Backend) Describe(context.Context, *backendpb.DescribeRequest) (*backen
 		Architectures: slices.Clone(architectures),
 		MemoryBytes:   totalMemory(),
 		Unmerged:      true,
+		Forms: []string{
+			backendpb.FormReshaped, backendpb.FormBlocks, backendpb.FormDense, backendpb.FormStart, backendpb.FormMagnitude,
+		},
 	}, nil
 }

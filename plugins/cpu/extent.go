@@ -24,6 +24,26 @@ type extent struct {
 
 func (e extent) end() int64 { return e.offset + e.length }
 
+// entries is how many numbers it has. The product was checked with the length.
+func (e extent) entries() int {
+	if e.dtype.Size() == 0 {
+		return 0
+	}
+	return int(e.length) / e.dtype.Size()
+}
+
+// matrix is the rows and columns that a tensor is read as: its first dimension by all others together, and a vector as n x 1.
+func (e extent) matrix() (rows, cols int) {
+	if len(e.shape) == 0 {
+		return 1, 1
+	}
+	cols = 1
+	for _, d := range e.shape[1:] {
+		cols *= d
+	}
+	return e.shape[0], cols
+}
+
 // parseExtent checks one row against the files it refers to. The what is for the message: "base tensor", "factor A of …".
 func parseExtent(what string, t *backendpb.Tensor, files []*backendpb.File) (extent, error) {
 	if t == nil || t.Name == "" {

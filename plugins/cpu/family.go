@@ -28,12 +28,18 @@ func newModel(p *backendpb.ModelConfig, tensors map[string]stored) (*model, erro
 	if err != nil {
 		return nil, err
 	}
+	return assemble(c, tensors)
+}
+
+// assemble is newModel for a configuration that was checked.
+func assemble(c *config, tensors map[string]stored) (*model, error) {
 	f := &finder{architecture: c.architecture, tensors: tensors, used: map[string]bool{}}
 	build, unused := newLlama, isRotaryTable
 	if c.architecture == architectureGPT2 {
 		build, unused = newGPT2, isMask
 	}
 	m, prefix := build(c, f)
+	m.tensors = tensors
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
 		if f.err == nil && !f.used[name] && strings.HasPrefix(name, prefix) && name != nameHead && !unused(name) {
 			f.err = invalid("tensor %q has no part in a %s forward pass of %d layers", name, c.architecture, c.layers)

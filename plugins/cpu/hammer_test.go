@@ -86,7 +86,11 @@ func TestSwapHammer(t *testing.T) {
 		copy(memory.bytes, m.embed.bytes)
 		own := m.embed.stored
 		own.bytes = memory.bytes
-		g := published(t, b, m.with(map[string]stored{m.embed.name: own}), memory, id, sequence)
+		next, err := m.with(map[string]stored{m.embed.name: own})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := published(t, b, next, memory, id, sequence)
 		generations = append(generations, g)
 		return g
 	}

@@ -3,16 +3,11 @@ package cpu
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"strings"
 	"sync"
 	"syscall"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -22,8 +17,8 @@ type output struct {
 	patch    *patch
 }
 
-// Merge writes merged tensors into files that exist. Each worker holds one block of rows, so memory does not grow with the checkpoint: only the
-// factors are read as a whole. Inputs that carry a digest are read to their end first to check it. It hashes nothing it writes and syncs no file:
+// Merge writes merged tensors into files that exist. Each worker holds one block of rows, so memory does not grow with the checkpoint: only factors
+// and magnitudes are read as a whole. Inputs that carry a digest are read to their end first to check it. It hashes nothing it writes and syncs no file:
 // the caller reads everything back.
 func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_MergeServer) error {
 	ctx := stream.Context()
@@ -53,17 +48,20 @@ func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_Me
 	for i, out := range outputs {
 		patches[i] = out.patch
 	}
-	factors, parts, err := b.factorParts(patches)
+	held, parts, err := b.heldParts(patches)
 	if err != nil {
 		return err
 	}
-	defer factors.free()
+	defer held.free()
 	if err := inputs.read(ctx, parts, b.options.Workers); err != nil {
 		return err
 	}
 
-	workers := b.options.Workers + ahead
-	ring, err := b.newRing(outputs, workers)
+	workers, least := b.options.Workers+ahead, 0
+	for _, o := range outputs {
+		least = max(least, o.patch.bufferRow(o.from.dtype, false))
+	}
+	ring, err := b.newRing(least, workers)
 	if err != nil {
 		return err
 	}
@@ -77,7 +75,7 @@ func (b *Backend) Merge(req *backendpb.MergeRequest, stream backendpb.Backend_Me
 			defer ring.give(buffer)
 			o := outputs[i]
 			target := &target{File: targets.open[o.to.file], turn: &turns[o.to.file]}
-			events[i], err = o.write(ctx, inputs.open[o.from.file], target, buffer)
+			events[i], err = o.write(ctx, inputs, target, buffer)
 			return err
 		},
 		func(i int) error {
@@ -121,7 +119,7 @@ func parseOutputs(req *backendpb.MergeRequest) ([]*output, error) {
 		}
 		outputs[i], patches[i], targets[i] = &output{from: from, to: to, patch: patch}, patch, to
 	}
-	if err := refuseFactorOverlap(patches); err != nil {
+	if err := refusePartOverlap(patches); err != nil {
 		return nil, err
 	}
 	return outputs, refuseOverlap(targets)
@@ -144,36 +142,16 @@ func refuseSameFile(inputs, targets *files) error {
 }
 
 // write streams one weight from its file through the merge into the other file, in blocks that fit the buffer.
-func (o *output) write(ctx context.Context, from *os.File, to *target, buffer []byte) (*backendpb.MergeEvent, error) {
-	p := o.patch
-	delta, err := p.delta()
+func (o *output) write(ctx context.Context, inputs *files, to *target, buffer []byte) (*backendpb.MergeEvent, error) {
+	s := &stream{patch: o.patch, dtype: o.from.dtype, file: inputs.open[o.from.file], offset: o.from.offset, inputs: inputs, buffer: buffer}
+	counts, err := s.merge(ctx, nil, func(merged []byte, at int64) error {
+		if _, err := to.WriteAt(merged, o.to.offset+at); err != nil {
+			return writeFailure(to.File, err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	stride := p.cols * o.from.dtype.Size()
-	step := len(buffer) / stride
-	var counts kernel.Counts
-	for row := 0; row < p.rows; row += step {
-		if err := canceled(ctx); err != nil {
-			return nil, err
-		}
-		n := min(step, p.rows-row)
-		block, at := buffer[:n*stride], int64(row)*int64(stride)
-		if _, err := from.ReadAt(block, o.from.offset+at); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, status.Errorf(codes.DataLoss, "tensor %q: %q at byte %d: %v", o.from.name, from.Name(), o.from.offset+at, err)
-		}
-		readAhead(from, o.from.offset+at+int64(len(block)), min(int64(len(buffer)), o.from.length-at-int64(len(block))))
-		c, err := kernel.MergeRows(block, block, o.from.dtype, delta, row, n)
-		if err != nil {
-			return nil, invalid("tensor %q: %v", o.from.name, err)
-		}
-		counts = counts.Add(c)
-		if _, err := to.WriteAt(block, o.to.offset+at); err != nil {
-			return nil, writeFailure(to.File, err)
-		}
 	}
 	return &backendpb.MergeEvent{Tensor: o.from.name, Changed: counts.Changed, NonFinite: counts.NonFinite}, nil
 }

@@ -1,11 +1,15 @@
 package cpu
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // model is a view of the weights one generation computes with. Matrices stay as they are stored; norms and biases, which are small, are widened once.
 // What families differ in is data here, and forward.go is one for all of them.
 type model struct {
 	*config
+	tensors  map[string]stored // that it was made of, and others of its base
 	embed    matrix
 	places   matrix    // learned positions, which are added to the embedding; no rows: there are none
 	rotary   []float64 // angles of each pair of a head from one position to the next; nil: queries and keys are not turned
@@ -33,18 +37,11 @@ type matrix struct {
 	transposed bool // it is stored as cols x rows
 }
 
-// with returns the view in which the named matrices have other bytes, of the same shapes. Only matrices are ever merged into.
-func (m *model) with(changed map[string]stored) *model {
-	next := m.clone()
-	replace := func(w *matrix) {
-		if other, ok := changed[w.name]; ok {
-			w.stored = other
-		}
-	}
-	replace(&next.embed)
-	replace(&next.places)
-	next.eachLinear(func(l *linear) { replace(&l.matrix) })
-	return next
+// with returns the model in which the named tensors have other bytes, of the same dtypes and shapes. Its norms and biases are widened anew.
+func (m *model) with(changed map[string]stored) (*model, error) {
+	tensors := maps.Clone(m.tensors)
+	maps.Copy(tensors, changed)
+	return assemble(m.config, tensors)
 }
 
 // beside returns the view in which the named matrices have factors beside them.

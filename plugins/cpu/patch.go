@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -11,19 +12,24 @@ import (
 // blockBytes is how much of a weight is merged, hashed and looked at for cancellation at a time.
 const blockBytes = 4 << 20
 
-// patch is one merge after every claim in it was checked.
+// patch is one merge after every claim in it was checked. What it does not have has no name.
 type patch struct {
 	name         string // of the weight
-	a, b         extent
-	aPart, bPart part
+	a, b         stored // factors: their bytes are there once they were read
 	scale        float64
 	fanInFanOut  bool
-	rank         int
-	in, out      int
-	rows, cols   int // of the weight as it is stored
+	blocks, rank int
+	in, out      int // of one block
+	dense        extent
+	start        extent
+	startRows    []kernel.StartRow
+	magnitude    stored
+	ofInputs     bool // its entries are of inputs
+	rows, cols   int  // of the matrix that the weight is read as
+	plain        bool // two factors for one matrix, and nothing else
 }
 
-// parsePatch checks a patch against the weight it is for. The files are those of its factors.
+// parsePatch checks a patch against the weight it is for. The files are those of what it brings.
 func parsePatch(p *backendpb.Patch, weight extent, files []*backendpb.File) (*patch, error) {
 	name := weight.name
 	switch weight.dtype {
@@ -31,83 +37,137 @@ func parsePatch(p *backendpb.Patch, weight extent, files []*backendpb.File) (*pa
 	default:
 		return nil, invalid("tensor %q: %v cannot be merged into, BF16, F16 and F32 can", name, weight.dtype)
 	}
-	if len(weight.shape) != 2 {
-		return nil, invalid("tensor %q has shape %v, and only matrices can be merged into", name, weight.shape)
-	}
-	a, err := parseExtent("factor A", p.A, files)
-	if err != nil {
-		return nil, err
-	}
-	b, err := parseExtent("factor B", p.B, files)
-	if err != nil {
-		return nil, err
-	}
-	for _, factor := range []extent{a, b} {
-		if !factor.dtype.IsWeight() {
-			return nil, invalid("tensor %q: factor %q is %v, which cannot be computed with", name, factor.name, factor.dtype)
-		}
-	}
-	out := &patch{name: name, a: a, b: b, scale: p.Scale, fanInFanOut: p.FanInFanOut, rows: weight.shape[0], cols: weight.shape[1]}
-	out.out, out.in = out.rows, out.cols
-	if p.FanInFanOut {
-		out.in, out.out = out.rows, out.cols
-	}
-	if len(a.shape) != 2 || len(b.shape) != 2 || a.shape[0] != b.shape[1] || a.shape[1] != out.in || b.shape[0] != out.out || a.shape[0] < 1 {
-		return nil, invalid("tensor %q of shape %v (fan_in_fan_out %v): factors A %v and B %v do not fit: A is r x %d, B is %d x r",
-			name, weight.shape, p.FanInFanOut, a.shape, b.shape, out.in, out.out)
-	}
-	if out.rows == 0 || out.cols == 0 {
+	if weight.length == 0 {
 		return nil, invalid("tensor %q of shape %v has no entries", name, weight.shape)
 	}
 	if narrow := float64(float32(p.Scale)); math.IsNaN(narrow) || math.IsInf(narrow, 0) {
 		return nil, invalid("tensor %q: scale %g is not a finite f32", name, p.Scale)
 	}
-	out.rank = a.shape[0]
-	return out, nil
+	if err := refuseCombination(p); err != nil {
+		return nil, err
+	}
+	out := &patch{name: name, scale: p.Scale, fanInFanOut: p.FanInFanOut, blocks: max(1, int(p.Blocks)), ofInputs: p.MagnitudeOfInputs}
+	for _, part := range []struct {
+		what string
+		row  *backendpb.Tensor
+		to   *extent
+	}{
+		{"factor A", p.A, &out.a.extent}, {"factor B", p.B, &out.b.extent}, {"dense delta", p.Dense, &out.dense}, {"start", p.Start, &out.start},
+		{"magnitude", p.Magnitude, &out.magnitude.extent},
+	} {
+		if part.row == nil {
+			continue
+		}
+		var err error
+		if *part.to, err = parseExtent(part.what, part.row, files); err != nil {
+			return nil, err
+		}
+		if !part.to.dtype.IsWeight() {
+			return nil, invalid("tensor %q: %s %q is %v, which cannot be computed with", name, part.what, part.to.name, part.to.dtype)
+		}
+	}
+	out.rows, out.cols = weight.matrix()
+	out.plain = p.A != nil && out.blocks == 1 && len(weight.shape) == 2 && p.Start == nil && p.Magnitude == nil
+	if p.A != nil {
+		if err := out.fitFactors(weight); err != nil {
+			return nil, err
+		}
+	}
+	return out, out.fitOthers(weight, p.StartRows)
 }
 
-// delta widens the factors, which must have been read.
-func (p *patch) delta() (*kernel.Delta, error) {
-	d, err := kernel.NewDelta(p.aPart.dst, p.a.dtype, p.bPart.dst, p.b.dtype, p.rank, p.in, p.out, p.scale, p.fanInFanOut)
-	if err != nil {
-		return nil, invalid("%v", err)
+// maxBlocks bounds the memory that blocks need beside their factors.
+const maxBlocks = 1 << 16
+
+// refuseCombination fails on parts that have no meaning together.
+func refuseCombination(p *backendpb.Patch) error {
+	factors := p.A != nil || p.B != nil
+	switch name := p.Tensor; {
+	case (p.A == nil) != (p.B == nil):
+		return invalid("tensor %q: one factor came without the other", name)
+	case factors && p.Dense != nil:
+		return invalid("tensor %q: both factors and a dense delta came", name)
+	case !factors && p.Dense == nil && p.Start == nil && p.Magnitude != nil:
+		return invalid("tensor %q: magnitudes came, and nothing that changes the directions", name)
+	case !factors && p.Dense == nil && p.Start == nil:
+		return invalid("tensor %q: neither factors nor a dense delta nor a start came", name)
+	case p.Blocks < 0 || p.Blocks > 1 && !factors:
+		return invalid("tensor %q: %d blocks without factors", name, p.Blocks)
+	case p.Blocks > maxBlocks:
+		return invalid("tensor %q: %d blocks, and at most %d are computed", name, p.Blocks, maxBlocks)
+	case len(p.StartRows) > 0 && p.Start == nil:
+		return invalid("tensor %q: %d rows of a start that did not come", name, len(p.StartRows))
+	case p.MagnitudeOfInputs && p.Magnitude == nil:
+		return invalid("tensor %q: magnitudes of inputs that did not come", name)
+	case p.MagnitudeOfInputs && p.FanInFanOut:
+		return invalid("tensor %q: magnitudes of inputs are of a matrix that is stored out x in, and fan_in_fan_out says in x out", name)
 	}
-	return d, nil
+	return nil
 }
 
-// blockRows is how many stored rows of a weight make a block.
-func (p *patch) blockRows(dtype tensor.DType) int {
-	return max(1, min(p.rows, blockBytes/(p.cols*dtype.Size())))
+// fitFactors finds the matrix that factors are for.
+func (p *patch) fitFactors(weight extent) error {
+	a, b := p.a.shape, p.b.shape
+	if len(a) != 2 || len(b) != 2 || a[0]%p.blocks != 0 || b[0]%p.blocks != 0 || a[0]/p.blocks != b[1] || b[1] < 1 || a[1] < 1 || b[0] < 1 {
+		return invalid("tensor %q of shape %v in %d blocks: factors A %v and B %v do not fit: for each block A is r x in, B is out x r, and r at least 1",
+			p.name, weight.shape, p.blocks, a, b)
+	}
+	p.rank, p.in, p.out = b[1], a[1], b[0]/p.blocks
+	height, cols := p.out, p.in
+	if p.fanInFanOut {
+		height, cols = p.in, p.out
+	}
+	high, rows := bits.Mul64(uint64(height), uint64(p.blocks))
+	over, entries := bits.Mul64(rows, uint64(cols))
+	fits := high == 0 && over == 0 && entries == uint64(weight.entries())
+	if len(weight.shape) == 2 {
+		fits = fits && cols == weight.shape[1]
+	}
+	if !fits {
+		return invalid("tensor %q of shape %v (fan_in_fan_out %v): factors A %v and B %v do not fit: they are of %d blocks of %d x %d",
+			p.name, weight.shape, p.fanInFanOut, a, b, p.blocks, height, cols)
+	}
+	p.rows, p.cols = int(rows), cols
+	return nil
 }
 
-// factorParts gives every patch a place for its factors in one block, and the list of what to read there. Factors at the same place, as tied
-// modules have them, are read twice: they are small.
-func (b *Backend) factorParts(patches []*patch) (*block, []part, error) {
-	var room layout
-	var offsets []int64
-	for _, p := range patches {
-		offsets = append(offsets, room.add(p.a.length), room.add(p.b.length))
+// fitOthers checks that everything but factors is as large as the matrix asks for.
+func (p *patch) fitOthers(weight extent, startRows []int64) error {
+	entries := weight.entries()
+	if p.dense.name != "" && p.dense.entries() != entries {
+		return invalid("tensor %q has %d entries, dense delta %q has %d", p.name, entries, p.dense.name, p.dense.entries())
 	}
-	memory, err := b.allocate(room.size, "reading the adapter")
-	if err != nil {
-		return nil, nil, err
+	if len(startRows) > 0 {
+		var err error
+		if p.startRows, err = kernel.NewStartRows(startRows, p.rows); err != nil {
+			return invalid("tensor %q: start %q: %v", p.name, p.start.name, err)
+		}
+		entries = len(startRows) * p.cols
 	}
-	parts := make([]part, 0, len(offsets))
-	for i, p := range patches {
-		p.aPart = part{file: p.a.file, offset: p.a.offset, dst: memory.bytes[offsets[2*i]:][:p.a.length]}
-		p.bPart = part{file: p.b.file, offset: p.b.offset, dst: memory.bytes[offsets[2*i+1]:][:p.b.length]}
-		parts = append(parts, p.aPart, p.bPart)
+	if p.start.name != "" && p.start.entries() != entries {
+		return invalid("tensor %q is read as %d x %d: start %q has %d entries, and should have %d",
+			p.name, p.rows, p.cols, p.start.name, p.start.entries(), entries)
 	}
-	return memory, parts, nil
+	n := p.magnitude.entries()
+	switch {
+	case p.magnitude.name == "":
+	case p.ofInputs && (n == 0 || p.cols%n != 0):
+		return invalid("tensor %q is read as %d x %d: its columns are not %d equal runs, one for each entry of magnitude %q",
+			p.name, p.rows, p.cols, n, p.magnitude.name)
+	case !p.ofInputs && (p.fanInFanOut && n != p.cols || !p.fanInFanOut && n != p.rows):
+		return invalid("tensor %q is read as %d x %d (fan_in_fan_out %v): magnitude %q has %d entries, and should have one for each output",
+			p.name, p.rows, p.cols, p.fanInFanOut, p.magnitude.name, n)
+	}
+	return nil
 }
 
-// refuseFactorOverlap fails where two factors share some of their bytes, but not all: no format stores that.
-func refuseFactorOverlap(patches []*patch) error {
+// refusePartOverlap fails where two parts of patches share some of their bytes, but not all: no format stores that.
+func refusePartOverlap(patches []*patch) error {
 	places := map[extentPlace]bool{}
 	var extents []extent
 	for _, p := range patches {
-		for _, e := range []extent{p.a, p.b} {
-			if place := (extentPlace{e.file, e.offset, e.length}); !places[place] {
+		for _, e := range []extent{p.a.extent, p.b.extent, p.dense, p.start, p.magnitude.extent} {
+			if place := (extentPlace{e.file, e.offset, e.length}); e.name != "" && !places[place] {
 				places[place] = true
 				extents = append(extents, e)
 			}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/tenon-ml/tenon/internal/kernel"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
 )
 
@@ -120,19 +119,25 @@ func (b *Backend) build(
 func (b *Backend) mergeAll(
 	ctx context.Context, g *generation, loaded *base, patches []*patch, open *files, stream backendpb.Backend_StageServer,
 ) error {
-	factors, parts, err := b.factorParts(patches)
+	held, parts, err := b.heldParts(patches)
 	if err != nil {
 		return err
 	}
-	defer factors.free()
+	defer held.free()
 	if err := open.read(ctx, parts, b.options.Workers); err != nil {
 		return err
 	}
 	var room layout
-	offsets := make([]int64, len(patches))
+	offsets, least := make([]int64, len(patches)), 0
 	for i, p := range patches {
 		offsets[i] = room.add(loaded.tensors[p.name].length)
+		least = max(least, p.bufferRow(loaded.tensors[p.name].dtype, true))
 	}
+	ring, err := b.newRing(least, b.options.Workers)
+	if err != nil {
+		return err
+	}
+	defer ring.free()
 	if g.memory, err = b.allocate(room.size, "the generation"); err != nil {
 		return err
 	}
@@ -144,7 +149,9 @@ func (b *Backend) mergeAll(
 	var overflowed []string
 	err = inOrder(ctx, len(patches), b.options.Workers,
 		func(ctx context.Context, i int) error {
-			return g.tensors[i].merge(ctx, loaded.tensors[patches[i].name].bytes, patches[i])
+			buffer := ring.take()
+			defer ring.give(buffer)
+			return g.tensors[i].merge(ctx, loaded.tensors[patches[i].name].bytes, patches[i], open, buffer)
 		},
 		func(i int) error {
 			if g.tensors[i].nonFinite > 0 {
@@ -163,9 +170,9 @@ func (b *Backend) mergeAll(
 		for _, m := range g.tensors {
 			changed[m.name] = m.stored
 		}
-		g.model = loaded.pristine.model.with(changed)
+		g.model, err = loaded.pristine.model.with(changed)
 	}
-	return nil
+	return err
 }
 
 func parsePatches(req *backendpb.StageRequest, loaded *base) ([]*patch, error) {
@@ -188,30 +195,19 @@ func parsePatches(req *backendpb.StageRequest, loaded *base) ([]*patch, error) {
 			return nil, err
 		}
 	}
-	return patches, refuseFactorOverlap(patches)
+	return patches, refusePartOverlap(patches)
 }
 
 // merge computes the tensor's bytes from the base's, block of rows by block of rows.
-func (m *merged) merge(ctx context.Context, weight []byte, p *patch) error {
-	delta, err := p.delta()
+func (m *merged) merge(ctx context.Context, weight []byte, p *patch, inputs *files, buffer []byte) error {
+	hash := sha256.New()
+	s := &stream{patch: p, dtype: m.dtype, resident: weight, inputs: inputs, buffer: buffer}
+	counts, err := s.merge(ctx, m.bytes, func(merged []byte, _ int64) error {
+		hash.Write(merged)
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	hash := sha256.New()
-	stride, step := p.cols*m.dtype.Size(), p.blockRows(m.dtype)
-	var counts kernel.Counts
-	for row := 0; row < p.rows; row += step {
-		if err := canceled(ctx); err != nil {
-			return err
-		}
-		n := min(step, p.rows-row)
-		from, to := row*stride, (row+n)*stride
-		c, err := kernel.MergeRows(m.bytes[from:to], weight[from:to], m.dtype, delta, row, n)
-		if err != nil {
-			return invalid("tensor %q: %v", m.name, err)
-		}
-		counts = counts.Add(c)
-		hash.Write(m.bytes[from:to])
 	}
 	m.changed, m.nonFinite = counts.Changed, counts.NonFinite
 	hash.Sum(m.sum[:0])

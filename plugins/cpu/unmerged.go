@@ -22,7 +22,7 @@ func (b *Backend) keepFactors(ctx context.Context, g *generation, loaded *base, 
 	if err := m.checkBeside(patches); err != nil {
 		return err
 	}
-	memory, parts, err := b.factorParts(patches)
+	memory, parts, err := b.heldParts(patches)
 	if err != nil {
 		return err
 	}
@@ -36,8 +36,8 @@ func (b *Backend) keepFactors(ctx context.Context, g *generation, loaded *base, 
 		k.sum = k.digest()
 		g.kept = append(g.kept, k)
 		beside[p.name] = &factors{
-			a:     matrix{stored: stored{extent: p.a, bytes: p.aPart.dst}, rows: p.rank, cols: p.in},
-			b:     matrix{stored: stored{extent: p.b, bytes: p.bPart.dst}, rows: p.out, cols: p.rank},
+			a:     matrix{stored: p.a, rows: p.rank, cols: p.in},
+			b:     matrix{stored: p.b, rows: p.out, cols: p.rank},
 			scale: float32(p.scale),
 		}
 	}
@@ -52,6 +52,8 @@ func (m *model) checkBeside(patches []*patch) error {
 	for _, p := range patches {
 		l, ok := linears[p.name]
 		switch {
+		case !p.plain:
+			return invalid("tensor %q: its patch is not two factors of one matrix and nothing else: such a patch can only be merged", p.name)
 		case p.name == m.embed.name || p.name == m.places.name:
 			return invalid("tensor %q is looked up, not multiplied with: a patch of it can only be merged", p.name)
 		case !ok:
@@ -66,8 +68,8 @@ func (m *model) checkBeside(patches []*patch) error {
 
 func (k *kept) digest() (sum [sha256.Size]byte) {
 	hash := sha256.New()
-	hash.Write(k.aPart.dst)
-	hash.Write(k.bPart.dst)
+	hash.Write(k.a.bytes)
+	hash.Write(k.b.bytes)
 	hash.Sum(sum[:0])
 	return sum
 }

@@ -129,10 +129,11 @@ func TestUnmergedRefuses(t *testing.T) {
 		p    *patch
 		ok   bool
 	}{
-		{"a projection", &patch{name: query.name}, true},
-		{"transposed", &patch{name: query.name, fanInFanOut: true}, false},
-		{"the embedding", &patch{name: m.embed.name}, false},
-		{"no part of the model", &patch{name: "score.weight"}, false},
+		{"a projection", &patch{name: query.name, plain: true}, true},
+		{"transposed", &patch{name: query.name, plain: true, fanInFanOut: true}, false},
+		{"more than factors", &patch{name: query.name}, false},
+		{"the embedding", &patch{name: m.embed.name, plain: true}, false},
+		{"no part of the model", &patch{name: "score.weight", plain: true}, false},
 	} {
 		err := m.checkBeside([]*patch{c.p})
 		if c.ok != (err == nil) || err != nil && (status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), c.p.name)) {

@@ -35,7 +35,7 @@ func (b *Backend) Verify(ctx context.Context, req *backendpb.VerifyRequest) (*ba
 
 // probe hashes the tensor and multiplies it with its probe vector, in f64 lanes as backendpb.Probe asks for.
 func (m *merged) probe(ctx context.Context, seed uint64) (*backendpb.Probe, error) {
-	rows, cols := m.shape[0], m.shape[1]
+	rows, cols := m.matrix()
 	stride := cols * m.dtype.Size()
 	x := backend.Probe(seed, m.name, cols)
 	hash := sha256.New()

@@ -15,6 +15,16 @@
 // what is staged. At least one of the first two must be there. What is not is answered with Unimplemented, which embedding
 // backendpb.UnimplementedBackendServer does; Levels asks a backend which of them it does.
 //
+// # Forms
+//
+// Every backend merges patches of two factors of a matrix. Describe names what it computes besides, and is sent nothing else: "reshaped" patches
+// weights of other than two dimensions, "blocks" have factors for each block of rows, a "dense" delta stands in place of factors, a "start" in place
+// of the base's entries, and a "magnitude" scales each output, or input, to a length of its own. A patch may be of several forms. Probe and
+// SquareOrder give the order of sums to the bit. A patch of parts that do not go together is InvalidArgument: both factors and a dense delta, one
+// factor, nothing at all or only magnitudes, blocks without factors, start_rows without a start, out of range or twice, magnitude_of_inputs with
+// fan_in_fan_out. A NaN of the start stays that NaN, made quiet and without the lower bits of a payload that its dtype has no room for. An entry counts
+// as changed where it differs from the base's, and as not finite where the start is finite as it is stored.
+//
 // # Without Go
 //
 // A backend in another language does what Serve does. It ends with a status other than 0, and says why, unless its environment has
@@ -32,7 +42,8 @@
 //
 // A host decides by the gRPC code alone; the message is for people.
 //
-//	InvalidArgument     the request cannot be right: an unknown dtype, a shape that does not fit, a token outside the vocabulary
+//	InvalidArgument     the request cannot be right: an unknown dtype, a shape that does not fit, a token outside the vocabulary, a magnitude for an
+//	                    output of no length
 //	NotFound            a generation, an alias or a file that does not exist
 //	FailedPrecondition  right, but not now: no base, another base, a generation an alias points to, a sequence that is too old
 //	OutOfRange          more than fits: a text longer than the model's positions, a merged entry that overflows its dtype

@@ -210,6 +210,12 @@ func testVerify(t T, k *kit) {
 	_, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation()})
 	wantCode(t, "Verify before staging", err, codes.NotFound)
 	stage(t, client, a.request())
+	checkProbes(t, client, a)
+}
+
+// checkProbes wants the reference's digests and products of a staged generation.
+func checkProbes(t T, client backendpb.BackendClient, a *Adapter) {
+	t.Helper()
 	const seed = 0x9e3779b97f4a7c15
 	got, err := client.Verify(t.Context(), &backendpb.VerifyRequest{Generation: a.generation(), Seed: seed})
 	if err != nil {
@@ -224,13 +230,14 @@ func testVerify(t T, k *kit) {
 			t.Errorf("probe of %q", probe.Tensor)
 			continue
 		}
-		row := b.tensor(probe.Tensor)
+		row := a.base.tensor(probe.Tensor)
+		rows, cols := matrix(row)
 		dtype, _ := tensor.ParseDType(row.Dtype)
 		want := a.merged(a.patches[i]).bytes
 		if sum := sha256.Sum256(want); !bytes.Equal(probe.Sha256, sum[:]) {
 			t.Errorf("%s: digest %x, want %x", probe.Tensor, probe.Sha256, sum)
 		}
-		if x := product(probe.Tensor, want, dtype, int(row.Shape[0]), int(row.Shape[1]), seed); !slices.Equal(probe.Product, x) {
+		if x := product(probe.Tensor, want, dtype, rows, cols, seed); !slices.Equal(probe.Product, x) {
 			t.Errorf("%s: product %v, want %v", probe.Tensor, probe.Product, x)
 		}
 	}

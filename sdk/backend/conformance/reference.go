@@ -2,7 +2,9 @@ package conformance
 
 import (
 	"bytes"
+	"math"
 	"math/big"
+	"slices"
 
 	"github.com/tenon-ml/tenon/sdk/backend"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -15,28 +17,22 @@ type reference struct {
 	changed int64
 }
 
-// merged computes a patch entry by entry: W' = round(f32(W) + delta), delta = Σ_k fma(f32(s)·B[i,k], A[k,j]) in f32, k ascending from 0.
+// merged computes a patch entry by entry, as backendpb.Patch says.
 func (a *Adapter) merged(p *backendpb.Patch) reference {
 	weight := a.base.tensor(p.Tensor)
 	dtype, _ := tensor.ParseDType(weight.Dtype)
 	before := a.base.bytes(weight)
-	w := decode(before, dtype)
-	fa, fb := a.values[p.A.Name], a.values[p.B.Name]
-	rows, cols, rank := int(weight.Shape[0]), int(weight.Shape[1]), int(p.A.Shape[0])
-	in := int(p.A.Shape[1])
-	after := make([]float32, len(w))
-	for r := range rows {
-		for c := range cols {
-			i, j := r, c
-			if p.FanInFanOut {
-				i, j = c, r
-			}
-			var delta float32
-			for k := range rank {
-				scaled := float32(p.Scale) * fb[i*rank+k]
-				delta = fma(scaled, fa[k*in+j], delta)
-			}
-			after[r*cols+c] = w[r*cols+c] + delta
+	start, v := a.started(p), a.directions(p)
+	gains := a.gains(p, v)
+	after := make([]float32, len(v))
+	for at, x := range v {
+		switch gained := gains(at) * x; {
+		case start[at] != start[at]:
+			after[at] = start[at] // a NaN stays that NaN
+		case gained != gained:
+			after[at] = math.Float32frombits(0x7fc00000)
+		default:
+			after[at] = gained
 		}
 	}
 	out := reference{bytes: encode(after, dtype)}
@@ -47,6 +43,95 @@ func (a *Adapter) merged(p *backendpb.Patch) reference {
 		}
 	}
 	return out
+}
+
+// matrix is the rows and columns of a patched tensor: those of its factors, or its first dimension by all others together.
+func (a *Adapter) matrix(p *backendpb.Patch) (rows, cols int) {
+	if p.A == nil {
+		return matrix(a.base.tensor(p.Tensor))
+	}
+	blocks := max(1, int(p.Blocks))
+	if p.FanInFanOut {
+		return blocks * int(p.A.Shape[1]), int(p.B.Shape[0]) / blocks
+	}
+	return int(p.B.Shape[0]), int(p.A.Shape[1])
+}
+
+// matrix is the rows and columns of a tensor that has no factors.
+func matrix(row *backendpb.Tensor) (rows, cols int) {
+	if len(row.Shape) == 0 {
+		return 1, 1
+	}
+	cols = 1
+	for _, d := range row.Shape[1:] {
+		cols *= int(d)
+	}
+	return int(row.Shape[0]), cols
+}
+
+// started is f32(W), or what stands in its place.
+func (a *Adapter) started(p *backendpb.Patch) []float32 {
+	start := slices.Clone(a.base.values[p.Tensor])
+	_, cols := a.matrix(p)
+	switch {
+	case p.Start == nil:
+	case len(p.StartRows) == 0:
+		copy(start, a.values[p.Start.Name])
+	default:
+		for i, row := range p.StartRows {
+			copy(start[int(row)*cols:], a.values[p.Start.Name][i*cols:(i+1)*cols])
+		}
+	}
+	return start
+}
+
+// directions is V = start + delta, where delta = Σ_k fma(f32(s)·B[i,k], A[k,j]) in f32, k ascending from 0, or f32(s)·dense, or nothing at all.
+func (a *Adapter) directions(p *backendpb.Patch) []float32 {
+	v := a.started(p)
+	rows, cols := a.matrix(p)
+	switch {
+	case p.Dense != nil:
+		for at, dense := range a.values[p.Dense.Name] {
+			v[at] += float32(float32(p.Scale) * dense) // rounded before it is added
+		}
+	case p.A != nil:
+		fa, fb := a.values[p.A.Name], a.values[p.B.Name]
+		blocks := max(1, int(p.Blocks))
+		rank, in, out, height := int(p.B.Shape[1]), int(p.A.Shape[1]), int(p.B.Shape[0])/blocks, rows/blocks
+		for r := range rows {
+			for c := range cols {
+				block, i, j := r/height, r%height, c
+				if p.FanInFanOut {
+					i, j = j, i
+				}
+				var delta float32
+				for k := range rank {
+					scaled := float32(p.Scale) * fb[(block*out+i)*rank+k]
+					delta = fma(scaled, fa[(block*rank+k)*in+j], delta)
+				}
+				v[r*cols+c] += delta
+			}
+		}
+	}
+	return v
+}
+
+// gains returns the gain of each entry of V.
+func (a *Adapter) gains(p *backendpb.Patch, v []float32) func(at int) float32 {
+	if p.Magnitude == nil {
+		return func(int) float32 { return 1 }
+	}
+	_, cols := a.matrix(p)
+	magnitudes := a.values[p.Magnitude.Name]
+	ofColumns := p.FanInFanOut || p.MagnitudeOfInputs
+	gains := make([]float32, len(magnitudes))
+	for i, sum := range backend.SquareOrder(v, cols, len(magnitudes), ofColumns) {
+		gains[i] = float32(float64(magnitudes[i]) / math.Sqrt(sum))
+	}
+	if ofColumns {
+		return func(at int) float32 { return gains[at%cols/(cols/len(gains))] }
+	}
+	return func(at int) float32 { return gains[at/cols] }
 }
 
 // fma is x·y+z rounded once, by exact arithmetic: 1000 bits hold any sum of an f32 and a product of two.

@@ -1,9 +1,12 @@
 package conformance
 
 import (
+	"bytes"
 	"math"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/tenon-ml/tenon/sdk/backend"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -76,6 +79,44 @@ func TestRoundingTells(t *testing.T) {
 			}
 			if !differs {
 				t.Errorf("arithmetic %s is not found out", name)
+			}
+		}
+	})
+}
+
+// TestFormsTell: patches of the forms show arithmetic that fuses what is rounded, or leaves out what is asked for.
+func TestFormsTell(t *testing.T) {
+	within(t, func(t T, k *kit) {
+		k.described.Forms = forms
+		a := k.formedAdapter(t, "all", formedWeights...)
+		byName := map[string]*backendpb.Patch{}
+		for _, p := range a.patches {
+			byName[p.Tensor] = p
+		}
+		w, dense := a.base.values["dense"], a.values["dense.dense"]
+		fused, scale := false, float32(byName["dense"].Scale)
+		for i, v := range a.directions(byName["dense"]) {
+			fused = fused || fma(scale, dense[i], w[i]) != v
+		}
+		if !fused {
+			t.Errorf("a dense delta that is fused with the addition gives the same numbers")
+		}
+		for name, without := range map[string]func(p *backendpb.Patch){
+			"four blocks":           func(p *backendpb.Patch) { p.Scale *= 2 },
+			"start and factors":     func(p *backendpb.Patch) { p.Start = nil },
+			"start and dense":       func(p *backendpb.Patch) { p.Dense = nil },
+			"rows":                  func(p *backendpb.Patch) { p.StartRows[0], p.StartRows[1] = p.StartRows[1], p.StartRows[0] },
+			"rows and factors":      func(p *backendpb.Patch) { p.A, p.B = nil, nil },
+			"magnitudes":            func(p *backendpb.Patch) { p.Magnitude = nil },
+			"magnitudes of columns": func(p *backendpb.Patch) { p.Magnitude = nil },
+			"magnitudes of inputs":  func(p *backendpb.Patch) { p.Magnitude = nil },
+			"magnitudes and dense":  func(p *backendpb.Patch) { p.Dense = nil },
+			"magnitudes of a start": func(p *backendpb.Patch) { p.Start = nil },
+		} {
+			p := proto.CloneOf(byName[name])
+			without(p)
+			if bytes.Equal(a.merged(p).bytes, a.merged(byName[name]).bytes) {
+				t.Errorf("%s: what was left out is not missed", name)
 			}
 		}
 	})

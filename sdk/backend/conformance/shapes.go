@@ -61,7 +61,8 @@ func told(e *backendpb.MergeEvent) string {
 
 // firstDifference names the first entry of a merged matrix that is not what it must be.
 func firstDifference(got, want []byte, row *backendpb.Tensor) string {
-	size := len(want) / int(row.Shape[0]*row.Shape[1])
+	rows, cols := matrix(row)
+	size := len(want) / (rows * cols)
 	differing, first := 0, 0
 	for at := 0; at < len(want); at += size {
 		if !bytes.Equal(got[at:at+size], want[at:at+size]) {
@@ -76,7 +77,7 @@ func firstDifference(got, want []byte, row *backendpb.Tensor) string {
 		slices.Reverse(reversed)
 		return fmt.Sprintf("0x%x", reversed)
 	}
-	i, j := int64(first/size)/row.Shape[1], int64(first/size)%row.Shape[1]
+	i, j := first/size/cols, first/size%cols
 	return fmt.Sprintf("entry (%d, %d) of %s is %s, the merge rule gives %s; %d of %d entries are wrong",
 		i, j, row.Dtype, hexadecimal(got[first:first+size]), hexadecimal(want[first:first+size]), differing, len(want)/size)
 }

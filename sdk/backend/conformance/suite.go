@@ -28,6 +28,12 @@ type kit struct {
 	levels    []string
 }
 
+// forms of a patch that Describe may name.
+var forms = []string{backendpb.FormReshaped, backendpb.FormBlocks, backendpb.FormDense, backendpb.FormStart, backendpb.FormMagnitude}
+
+// anyForm is what a case needs that is of any of them.
+const anyForm = "any form"
+
 // unmerged is what Describe says of itself, beside the levels: the cases are of a backend that generates.
 const unmerged = "staging unmerged"
 
@@ -69,6 +75,14 @@ func Test(t T, start Start) {
 		{"sampling repeats with its seed", backend.Generating, testSampling},
 		{"texts side by side", backend.Generating, testSideBySide},
 		{"texts that begin alike", backend.Generating, testAlike},
+		{"reshaped weights", backendpb.FormReshaped, testForm(backendpb.FormReshaped)},
+		{"blocks", backendpb.FormBlocks, testForm(backendpb.FormBlocks)},
+		{"dense deltas", backendpb.FormDense, testForm(backendpb.FormDense)},
+		{"another start", backendpb.FormStart, testForm(backendpb.FormStart)},
+		{"a start that is not finite", backendpb.FormStart, testStartNaN},
+		{"magnitudes", backendpb.FormMagnitude, testForm(backendpb.FormMagnitude)},
+		{"magnitudes add squares in order", backendpb.FormMagnitude, testSquareOrder},
+		{"forms refuse", anyForm, testFormsRefuse},
 		{"generations that are not merged", unmerged, testUnmerged},
 		{"not merging refuses", unmerged, testUnmergedRefuses},
 	} {
@@ -94,6 +108,11 @@ func (k *kit) describe(t T) {
 			t.Errorf("dtype %q comes twice, or the merge rule does not know it: it knows %v", name, mergeable)
 		}
 	}
+	for i, form := range d.Forms {
+		if !slices.Contains(forms, form) || slices.Contains(d.Forms[:i], form) {
+			t.Errorf("form %q comes twice, or the contract does not know it: it knows %v", form, forms)
+		}
+	}
 	if len(d.Dtypes) == 0 {
 		t.Errorf("there is no dtype it merges")
 	}
@@ -106,7 +125,18 @@ func (k *kit) describe(t T) {
 // needs skips a case of a level that the backend does not do.
 func (k *kit) needs(t T, level string) {
 	t.Helper()
-	if level == unmerged {
+	switch {
+	case level == anyForm:
+		if len(k.described.Forms) == 0 {
+			t.Skipf("Describe names no form of a patch besides two factors of a matrix")
+		}
+		return
+	case slices.Contains(forms, level):
+		if !k.names(level) {
+			t.Skipf("Describe does not name the form %q", level)
+		}
+		return
+	case level == unmerged:
 		if !k.described.Unmerged {
 			t.Skipf("Describe does not say that it can stage a generation unmerged")
 		}

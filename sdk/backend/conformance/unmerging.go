@@ -101,11 +101,19 @@ func testUnmergedRefuses(t T, k *kit) {
 		damaged.Files[0].Sha256[0] ^= 1
 		twice.Patches[1] = twice.Patches[0]
 		swapped.Patches[0].A, swapped.Patches[0].B = swapped.Patches[0].B, swapped.Patches[0].A
+		scaled := a.unmergedRequest()
+		if k.names(backendpb.FormMagnitude) {
+			p := scaled.Patches[2]
+			p.Magnitude = proto.CloneOf(p.B) // of rank 1
+		} else {
+			scaled.Patches[0].A = nil
+		}
 		for _, c := range []struct {
 			what string
 			req  *backendpb.StageRequest
 			want codes.Code
 		}{
+			{"more than two factors, or less", scaled, codes.InvalidArgument},
 			{"an embedding", embedding.unmergedRequest(), codes.InvalidArgument},
 			{"wrong digest of the factors", damaged, codes.DataLoss},
 			{"tensor twice", twice, codes.InvalidArgument},
