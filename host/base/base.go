@@ -1,5 +1,5 @@
 // Package base opens base checkpoints: a Hugging Face directory with a config.json and safetensors weights, in one file or in shards with
-// an index. A base is named by the digest of its bytes. Any architecture opens, so that adapters can be checked against it and merged into
+// an index, or one GGUF file. A base is named by the digest of its bytes. Any architecture opens, so that adapters can be checked against it and merged into
 // it; what Servable accepts can also be generated with.
 package base
 
@@ -52,14 +52,15 @@ type Base struct {
 	Files   []File   // what a merged directory carries over besides the shards, config.json and the index included; by name
 	Tensors []Tensor // by name
 
-	shown    string         // what messages call the directory
+	shown    string         // what messages call the directory, or the GGUF file
 	index    map[string]int // name to place in Tensors
 	servable func() error   // Servable's answer, computed once
+	oneFile  *oneFile       // of a base that is one GGUF file: there are neither Shards nor Files; nil otherwise
 }
 
 var _ io.Closer = (*Base)(nil)
 
-// Open opens the base a reference names: the path of a directory, or a file:// URL of one. It reads every byte once, for the digests, and
+// Open opens the base a reference names: the path of a directory or of a GGUF file, or a file:// URL of one. It reads every byte once, for the digests, and
 // returns every fault it finds together, as a fault.List.
 func Open(ref string) (*Base, error) { return openWith(ref, memory{}) }
 
@@ -68,9 +69,12 @@ func Open(ref string) (*Base, error) { return openWith(ref, memory{}) }
 func OpenCached(ref, cacheDir string) (*Base, error) { return openWith(ref, newMemory(cacheDir)) }
 
 func openWith(ref string, memory memory) (*Base, error) {
-	found, err := reference.Open(ref, subject)
+	found, file, path, err := reference.Find(ref, subject)
 	if err != nil {
 		return nil, err
+	}
+	if file != nil {
+		return openSingle(ref, path, file, memory)
 	}
 	defer found.Close()
 	d := directory{found}
@@ -122,8 +126,11 @@ func (b *Base) readConfig(d directory) (documents []*document, err error) {
 	return documents, d.checkQuantized(b.Config)
 }
 
-// Close closes the shards. Closing again does nothing.
+// Close closes the weights. Closing again does nothing.
 func (b *Base) Close() error {
+	if b.oneFile != nil {
+		return b.oneFile.close()
+	}
 	var errs []error
 	for _, s := range b.Shards {
 		errs = append(errs, s.File.Close())
@@ -140,11 +147,27 @@ func (b *Base) Tensor(name string) (Tensor, bool) {
 	return b.Tensors[i], true
 }
 
-// Reader reads the file a tensor lies in, by absolute offsets.
-func (b *Base) Reader(t Tensor) io.ReaderAt { return b.Shards[t.File].File }
+// Reader reads the file a tensor lies in, by absolute offsets. What a GGUF file stores quantised it decodes on the way.
+func (b *Base) Reader(t Tensor) io.ReaderAt {
+	if b.oneFile != nil {
+		return b.oneFile.reader(t.Offset)
+	}
+	return b.Shards[t.File].File
+}
+
+// FileName is what messages call the file that a tensor lies in.
+func (b *Base) FileName(t Tensor) string {
+	if b.oneFile != nil {
+		return b.oneFile.file.Name()
+	}
+	return b.Shards[t.File].File.Name()
+}
 
 // Read returns a copy of a tensor's bytes.
 func (b *Base) Read(t Tensor) ([]byte, error) {
+	if b.oneFile != nil {
+		return b.oneFile.read(t)
+	}
 	return b.Shards[t.File].Read(safetensors.Tensor{Ref: t.Ref})
 }
 

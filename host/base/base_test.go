@@ -156,7 +156,7 @@ func TestReferences(t *testing.T) {
 		{filepath.Join(dir, "absent"), fault.IONotFound, []string{"no such directory"}},
 		{filepath.Join(dir, "model.safetensors"), fault.UsageFlag, []string{"a base is a directory"}},
 		{filepath.Join(dir, "config.json", "x"), fault.IORead, nil},
-		{filepath.Join(other, "base.gguf"), fault.BSConfig, []string{"GGUF"}},
+		{filepath.Join(other, "base.gguf"), fault.GGShort, []string{"base.gguf"}},
 		{filepath.Join(other, "pytorch_model.bin"), fault.BSConfig, []string{"pickle", "save_pretrained"}},
 		{filepath.Join(other, "legacy"), fault.BSConfig, []string{"pickle"}},
 		{filepath.Join(other, "notes"), fault.BSConfig, []string{"unknown kind"}},

@@ -27,7 +27,8 @@ type checkpoint struct {
 
 // findCheckpoint decides which files hold the weights, from the names alone, and reads the index where there is one.
 func (d directory) findCheckpoint() (checkpoint, error) {
-	single, indexed := d.Has(singleName), d.Has(indexName)
+	whole, list := d.weightsNames()
+	single, indexed := d.Has(whole), d.Has(list)
 	switch {
 	case !single && !indexed:
 		return checkpoint{}, d.noWeights()
@@ -35,16 +36,16 @@ func (d directory) findCheckpoint() (checkpoint, error) {
 		return checkpoint{}, fault.New(fault.BSConfig, "there are weights, but no %s", configName).In(d.Name(configName)).
 			Fix("put the config.json of the model beside its weights")
 	case !indexed:
-		return checkpoint{shards: []string{singleName}}, nil
+		return checkpoint{shards: []string{whole}}, nil
 	}
-	doc, err := d.read(indexName, maxIndexBytes)
+	doc, err := d.read(list, maxIndexBytes)
 	if err != nil {
 		return checkpoint{}, err
 	}
 	c, err := parseIndex(doc, d.Has)
-	if err == nil && single && !slices.Equal(c.shards, []string{singleName}) {
-		return checkpoint{}, fault.New(fault.BSIndex, "the directory holds both %s and an index of other shards", singleName).
-			In(d.Name(indexName)).Fix("remove the checkpoint that is not wanted")
+	if err == nil && single && !slices.Equal(c.shards, []string{whole}) {
+		return checkpoint{}, fault.New(fault.BSIndex, "the directory holds both %s and an index of other shards", whole).
+			In(d.Name(list)).Fix("remove the checkpoint that is not wanted")
 	}
 	return c, err
 }

@@ -63,13 +63,13 @@ func pointerFault(shown, kind string) *fault.Error {
 func fileFault(path string, head []byte) error {
 	kind, known := safetensors.Sniff(head)
 	switch {
-	case strings.Contains(kind, "GGUF"):
-		return ggufFault(path)
+	case strings.Contains(kind, "GGUF"): // big-endian
+		return fault.New(fault.GGVersion, "this is a %s", kind).In(path).Fix("convert it to little-endian, with gguf-convert-endian")
 	case strings.Contains(kind, "pickle"), isPickleName(filepath.Base(path)):
 		return pickleFault(path)
 	case strings.HasSuffix(path, ".safetensors"), strings.HasSuffix(path, ".json"):
 		return fault.New(fault.UsageFlag, "this is one file, and a base is a directory").In(path).
-			Fix("give the directory that holds config.json and model.safetensors")
+			Fix("give the directory that holds config.json and model.safetensors, or a GGUF file")
 	case !known:
 		kind = "file of an unknown kind"
 	}
@@ -78,8 +78,7 @@ func fileFault(path string, head []byte) error {
 }
 
 func ggufFault(path string) *fault.Error {
-	return fault.New(fault.BSConfig, "this is a GGUF file, and GGUF is not read as a base").In(path).
-		Fix("give the Hugging Face directory it was converted from: config.json with safetensors weights")
+	return fault.New(fault.BSConfig, "the directory holds a GGUF file and no checkpoint").In(path).Fix("give the GGUF file itself as the base: %s", path)
 }
 
 func pickleFault(path string) *fault.Error {

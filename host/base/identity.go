@@ -20,7 +20,7 @@ import (
 
 // carried are the files that belong to a model besides its weights.
 var carried = []string{
-	configName, generationName, indexName, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
+	configName, generationName, indexName, diffusersIndexName, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model",
 	"added_tokens.json", "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "preprocessor_config.json", "README.md",
 }
 
@@ -39,7 +39,7 @@ const hashing = 2
 func (b *Base) identify(d directory, documents []*document, memory memory) error {
 	var names []string
 	for _, name := range d.Entries {
-		if d.isCarried(name) && (name != indexName || slices.ContainsFunc(documents, func(doc *document) bool { return doc.name == name })) {
+		if d.isCarried(name) && (!isIndex(name) || slices.ContainsFunc(documents, func(doc *document) bool { return doc.name == name })) {
 			names = append(names, name)
 		}
 	}
@@ -76,7 +76,7 @@ func (b *Base) identify(d directory, documents []*document, memory memory) error
 		lines[s.Name] = s.SHA256
 	}
 	for _, f := range b.Files {
-		if f.Name == configName || f.Name == indexName {
+		if f.Name == configName || isIndex(f.Name) {
 			lines[f.Name] = f.SHA256
 		}
 	}

@@ -31,7 +31,7 @@ const leastK = 16
 func (b *Base) SVD(ctx context.Context, t Tensor, transposed bool, k int, cacheDir string) (*SVD, error) {
 	if len(t.Shape) != 2 {
 		return nil, fault.New(fault.BSTensor, "the weight has %d dimensions and a singular value decomposition needs 2", len(t.Shape)).
-			In(b.Shards[t.File].File.Name()).Of(t.Name)
+			In(b.FileName(t)).Of(t.Name)
 	}
 	out, in := t.Shape[0], t.Shape[1]
 	if transposed {
@@ -84,7 +84,7 @@ func (b *Base) topTriples(ctx context.Context, t Tensor, transposed bool, k int)
 		if errors.Is(err, kernel.ErrNumeric) {
 			code = fault.BSTensor
 		}
-		return nil, nil, nil, fault.New(code, "its singular values cannot be computed").In(b.Shards[t.File].File.Name()).Of(t.Name).Wrap(err).
+		return nil, nil, nil, fault.New(code, "its singular values cannot be computed").In(b.FileName(t)).Of(t.Name).Wrap(err).
 			Fix("check that the base is complete and its values are finite")
 	}
 	return u, s, v, nil

@@ -32,17 +32,27 @@ func Open(ref string, s Subject) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := os.Stat(path)
+	isDir, err := s.isDirectory(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fault.New(fault.IONotFound, "there is no such directory").In(path).Fix("check the path of the %s", s.Name)
 	case err != nil:
-		return nil, fault.New(fault.IORead, "it cannot be looked at").In(path).Wrap(Bare(err)).
-			Fix("check the path and the permissions of its directories")
-	case info.IsDir():
+		return nil, err
+	case isDir:
 		return openDirectory(path, s)
 	}
 	return nil, s.refuseFile(path)
+}
+
+// isDirectory tells a directory from whatever else is at a path.
+func (s Subject) isDirectory(path string) (bool, error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, fault.New(fault.IONotFound, "there is no such directory").In(path).Fix("check the path of the %s", s.Name)
+	case err != nil:
+		return false, fault.New(fault.IORead, "it cannot be looked at").In(path).Wrap(Bare(err)).
+			Fix("check the path and the permissions of its directories")
+	}
+	return info.IsDir(), nil
 }
 
 var scheme = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)

@@ -32,10 +32,10 @@ func (f *fileTable) ref(s sandbox.Source) *tensor.Ref {
 	if !s.Present() {
 		return nil
 	}
-	file := osFile(s.Reader)
-	if file == nil {
+	file, err := osFile(s.Reader)
+	if err != nil {
 		if f.err == nil {
-			f.err = fmt.Errorf("tensor %s: %w", s.Name, errNotAFile)
+			f.err = fmt.Errorf("tensor %s: %w", s.Name, err)
 		}
 		return nil
 	}
@@ -53,15 +53,20 @@ func (f *fileTable) ref(s sandbox.Source) *tensor.Ref {
 	return &ref
 }
 
-// osFile finds the open file behind a reader, or nil.
-func osFile(r io.ReaderAt) *os.File {
+// osFile finds the open file behind a reader.
+func osFile(r io.ReaderAt) (file *os.File, err error) {
 	switch r := r.(type) {
 	case *os.File:
-		return r
+		file = r
 	case interface{ Os() *os.File }:
-		return r.Os()
+		file = r.Os()
+	case interface{ OpenOs() (*os.File, error) }:
+		file, err = r.OpenOs()
 	}
-	return nil
+	if file == nil && err == nil {
+		err = errNotAFile
+	}
+	return file, err
 }
 
 // input rebuilds the sandbox's input in the worker, which has received the files.

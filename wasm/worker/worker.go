@@ -57,8 +57,8 @@ func (r *Runner) Close() error {
 // Warm starts a spare now, before the first job, and returns at once.
 func (r *Runner) Warm() { r.spares.fill(r, nil, nil) }
 
-// Job is one run of one module on one input. Every Source's Reader must be an *os.File, or have a method Os() *os.File; the file is read
-// by the worker at absolute offsets and stays the caller's.
+// Job is one run of one module on one input. Every Source's Reader must be an *os.File, or have a method Os() *os.File or OpenOs() (*os.File, error);
+// the file is read by the worker at absolute offsets and stays the caller's.
 type Job struct {
 	Wasm     []byte
 	SHA256   [32]byte // of Wasm
