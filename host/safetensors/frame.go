@@ -71,7 +71,7 @@ func wrongType(kind string) *fault.Error {
 			Fix("fetch the real file, for example with git lfs pull")
 	case kindPickle, kindZip:
 		return fault.New(fault.STWrongType, "this is a %s, not a safetensors file", kind).AtByte(0).
-			Fix("load it where it is trusted and save it with safetensors; renaming does not convert")
+			Fix("convert it: tenon convert --from-pickle FILE --out NEW.safetensors; renaming does not convert")
 	}
 	return fault.New(fault.STWrongType, "this is a %s, not a safetensors file", kind).AtByte(0).Fix("give the safetensors file itself")
 }

@@ -47,29 +47,11 @@ func snapshot(name string, src source, limits Limits) (*File, error) {
 	if _, err := readFrame(name, src, before.Size(), limits); err != nil {
 		return nil, err
 	}
-	private, err := createPrivate()
-	if err != nil {
-		return nil, fault.New(fault.IOWrite, "no private copy can be made").In(name).Wrap(reference.Bare(err)).
-			Fix("free memory, and raise the limit on open files")
-	}
-	sum, err := copyWhole(name, private, src, before)
-	if err == nil {
-		err = sealPrivate(private)
-	}
-	if err != nil {
-		private.Close()
-		return nil, err
-	}
-	file, err := OpenFile(name, private, limits)
+	private, sum, err := seal(name, func(private *os.File) ([32]byte, error) { return copyWhole(name, private, src, before) })
 	if err != nil {
 		return nil, err
 	}
-	file.sum = sum
-	if err := file.Map(); err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+	return Adopt(name, private, sum, limits)
 }
 
 // copyChunk is read, hashed and written at a time, in bytes.
