@@ -1,6 +1,7 @@
-// Package adapter reads LoRA adapters as other tools publish them, and resolves them against a base checkpoint. Today that is PEFT's
-// directory of adapter_config.json and adapter_model.safetensors, for linear modules: alpha/r and rank-stabilized scales, rank and alpha
-// patterns, and HF Conv1D weights (fan_in_fan_out). Whatever else changes the meaning of an adapter is refused by name.
+// Package adapter reads LoRA adapters as other tools publish them, and resolves them against a base checkpoint: PEFT's directory of
+// adapter_config.json and adapter_model.safetensors, the single safetensors files of Kohya's scripts, LyCORIS and diffusers, llama.cpp's GGUF
+// files, and any of these in a compressed bundle. What a file is, its content says and not its name. Whatever changes the meaning of an adapter
+// in a way that is not computed here is refused by name.
 //
 // The order of use is Load, which gives a Binding of an adapter to a base and reports everything wrong with either in one list; Open and
 // Bind are its halves, and Inspect tells what is in a file that need not be acceptable.
@@ -10,25 +11,33 @@ package adapter
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
-// FormatPEFT is the Format of a PEFT directory.
-const FormatPEFT = "peft"
+// The Formats of adapters.
+const (
+	FormatPEFT  = "peft"  // a directory of adapter_config.json and adapter_model.safetensors
+	FormatKohya = "kohya" // one safetensors file in the naming of Kohya's scripts, LyCORIS or diffusers
+	FormatGGUF  = "gguf"  // one GGUF file of llama.cpp
+)
 
 // Adapter is one adapter whose own rules have been checked; its bytes are a private copy that nobody can change. The caller of Open owns
 // it and closes it.
 type Adapter struct {
 	Ref     string            // as the user wrote it
-	Dir     string            // path of the directory, as the user wrote it
-	Format  string            // FormatPEFT
-	Digest  [32]byte          // SHA-256 of "<hex>  adapter_config.json\n<hex>  adapter_model.safetensors\n"; zero without a configuration
+	Dir     string            // path of the directory, the file or the folder of a bundle, for people
+	Format  string            // FormatPEFT, FormatKohya or FormatGGUF
+	Digest  [32]byte          // identity: SHA-256 of a line "<hex>  <name>\n" for each of Files; zero for PEFT without a configuration
+	Files   []File            // the originals by name; what a store keeps, and what Open reads back as the same adapter
 	Config  Config            // what the configuration says
 	Text    []byte            // the bytes of adapter_config.json; nil without one
 	Pairs   []Pair            // the deltas, by Module
@@ -36,8 +45,26 @@ type Adapter struct {
 	Weights *safetensors.File // the snapshot that the tensors' offsets refer to
 	Notes   fault.List        // what a person should know; nothing here is refused
 
-	groups   []group    // every module with a factor, by module
-	problems fault.List // what Open refuses
+	reader       formatReader  // how it is bound; nil for PEFT
+	original     *os.File      // the private copy of a file whose tensors lie elsewhere; nil where Weights is the original
+	groups       []group       // every module with a factor, by module
+	replacements []replacement // every tensor that stands in place of values of the base, by what it replaces
+	problems     fault.List    // what Open refuses
+}
+
+// File is one of the files an adapter was read from, as it was read: Data are private bytes that live as long as the Adapter.
+type File struct {
+	Name   string // by which the identity knows it, whatever it was called
+	Data   io.ReaderAt
+	Size   int64
+	SHA256 [32]byte
+}
+
+// formatReader is what a format other than PEFT makes of an adapter. Both methods are held to what Bind and Unbound promise: the Binding
+// comes with its Coverage even where there is an error, and what the reading has found wrong (Adapter.problems) is in that error.
+type formatReader interface {
+	bind(a *Adapter, b *base.Base) (*Binding, error)
+	unbound(a *Adapter) (*Binding, error)
 }
 
 // Pair is the two factors of one module: delta W = Scale * B A.
@@ -57,23 +84,13 @@ type Tensor struct {
 	Refused fault.Code // "" when nothing is wrong with this tensor
 }
 
-// Open reads an adapter from a directory, given as a path or a file:// URL, and checks everything that can be checked without a base. It
-// reads both files once; what happens to them later does not matter. The error lists all that is wrong (fault.List), and then there is no
-// Adapter. Whether values are finite is not checked here: that is for a diagnostic, which can say where.
-func Open(ref string) (*Adapter, error) {
-	a, err := read(ref)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.problems.Err(); err != nil {
-		a.Close()
-		return nil, err
-	}
-	return a, nil
-}
-
 // Close releases the weights. It may be called again.
-func (a *Adapter) Close() error { return a.Weights.Close() }
+func (a *Adapter) Close() error {
+	if a.original != nil {
+		_ = a.original.Close()
+	}
+	return a.Weights.Close()
+}
 
 // Share is the same adapter with a file of its own, to be closed by somebody else.
 func (a *Adapter) Share() (*Adapter, error) {
@@ -82,7 +99,20 @@ func (a *Adapter) Share() (*Adapter, error) {
 		return nil, err
 	}
 	shared := *a
-	shared.Weights = weights
+	shared.Weights, shared.Files = weights, slices.Clone(a.Files)
+	if a.original != nil {
+		if shared.original, err = safetensors.ShareDescriptor(a.original); err != nil {
+			return nil, errors.Join(err, weights.Close())
+		}
+	}
+	for i, f := range a.Files {
+		switch f.Data {
+		case a.Weights:
+			shared.Files[i].Data = shared.Weights
+		case a.original:
+			shared.Files[i].Data = shared.original
+		}
+	}
 	return &shared, nil
 }
 
@@ -114,53 +144,16 @@ func distinct[T int | float64](pairs []Pair, value func(Pair) T) []T {
 	return slices.Compact(all)
 }
 
-// read is Open that keeps an adapter with problems. It fails where nothing can be known of the tensors; then its error lists the
-// configuration's problems too.
-func read(ref string) (*Adapter, error) {
-	found, err := reference.Open(ref, subject)
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	d := directory{found}
-	a := &Adapter{Ref: ref, Dir: d.Path, Format: FormatPEFT}
-	notes, refused := d.findWeights()
-	if refused != nil && refused.Code == fault.IONotFound {
-		return nil, refused
-	}
-	a.Notes = notes
-	text, configErr := d.readConfig()
-	if configErr != nil {
-		a.problems = append(a.problems, fault.All(configErr)...)
-	} else {
-		var problems, configNotes fault.List
-		a.Config, problems, configNotes = ParseConfig(d.Name(configName), text)
-		a.problems = append(a.problems, problems...)
-		a.Notes = append(a.Notes, configNotes...)
-	}
-	if refused == nil {
-		a.Weights, err = d.snapshot()
-	} else {
-		err = refused
-	}
-	if err != nil {
-		a.problems = append(a.problems, fault.All(err)...)
-		return nil, a.problems.Err()
-	}
-	if configErr == nil {
-		a.Text = text
-		a.Digest = digest(sha256.Sum256(text), a.Weights.SHA256())
-	}
-	a.check(configErr == nil)
-	return a, nil
-}
-
 // configFile is what the configuration is called in messages.
 func (a *Adapter) configFile() string { return filepath.Join(a.Dir, configName) }
 
-// digest names an adapter by the bytes of its two files.
-func digest(config, weights [32]byte) [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%x  %s\n%x  %s\n", config, configName, weights, weightsName))
+// identity names an adapter by the bytes of its files.
+func identity(files []File) [32]byte {
+	hash := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(hash, "%x  %s\n", f.SHA256, f.Name)
+	}
+	return [32]byte(hash.Sum(nil))
 }
 
 func plural(n int, noun string) string {

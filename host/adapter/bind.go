@@ -2,8 +2,8 @@ package adapter
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tenon-ml/tenon/host/base"
@@ -48,39 +48,87 @@ func Load(ref string, b *base.Base) (*Binding, error) {
 // refused, because guessing is how adapters come to load with success and do nothing. The error lists all that is wrong; the Binding is
 // returned with it, with its Coverage and without Targets. The adapter stays the caller's.
 func (a *Adapter) Bind(b *base.Base) (*Binding, error) {
-	j := joint{Adapter: a, base: b, refused: make([]fault.Code, len(a.Tensors)), targetOf: make([]string, len(a.Tensors))}
-	for i, t := range a.Tensors {
-		j.refused[i] = t.Refused
+	if a.reader != nil {
+		return a.reader.bind(a, b)
 	}
+	return a.bindPEFT(b)
+}
+
+// bindPEFT is Bind of a PEFT directory.
+func (a *Adapter) bindPEFT(b *base.Base) (*Binding, error) {
+	j := newJoint(a, b)
+	j.tie = findTie(b)
+	j.findRename()
 	j.checkOrientation()
-	for i := range a.groups {
-		j.bind(&a.groups[i])
+	for i := 0; i < len(a.groups); {
+		g := &a.groups[i]
+		if g.leaves == nil {
+			j.bind(g)
+			i++
+			continue
+		}
+		var wrappers []*group
+		for ; i < len(a.groups) && a.groups[i].module == g.module; i++ {
+			wrappers = append(wrappers, &a.groups[i])
+		}
+		j.bindParameters(wrappers)
 	}
+	j.bindReplacements()
 	j.explainMissing()
 	if len(j.missing) == 0 {
 		j.noteUnadapted()
 	}
-	problems := append(slices.Clone(a.problems), j.problems...)
-	err := problems.Err()
-	binding := &Binding{Adapter: a, Base: b, Coverage: j.coverage(problems), Notes: append(slices.Clone(a.Notes), j.notes...)}
-	if err != nil {
+	return j.finish()
+}
+
+// finish computes what is derived, where nothing was refused, and makes the Binding.
+func (j *joint) finish() (*Binding, error) {
+	problems := append(slices.Clone(j.Adapter.problems), j.problems...)
+	binding := &Binding{Adapter: j.Adapter, Base: j.base, Notes: append(slices.Clone(j.Notes), j.notes...)}
+	if len(problems) == 0 {
+		derived, err := j.derived.make(j.Weights.Name() + ", what is derived from it")
+		problems = append(problems, fault.All(err)...)
+		binding.Derived = derived
+	}
+	binding.Coverage = j.coverage(problems)
+	if err := problems.Err(); err != nil {
 		return binding, err
 	}
-	slices.SortFunc(j.targets, func(x, y Target) int { return cmp.Compare(x.Name, y.Name) })
-	binding.Targets = j.targets
+	for _, name := range slices.Sorted(maps.Keys(j.changes)) {
+		t := j.changes[name]
+		t.settle(binding.Derived)
+		binding.Targets = append(binding.Targets, *t)
+	}
 	return binding, nil
 }
 
 // joint is one Bind at work. It keeps what the base adds to the adapter's own faults, because one adapter may be bound to several bases.
 type joint struct {
 	*Adapter
-	base     *base.Base
-	targets  []Target
-	missing  []missing
-	refused  []fault.Code // by index into Tensors, "" for none
-	targetOf []string     // by index into Tensors: the base tensor, "" for none
-	problems fault.List
-	notes    fault.List
+	base      *base.Base // nil without one
+	tie       tie
+	headBound bool    // the factors of a tied head have been looked at
+	rename    *rename // nil for none
+	changes   map[string]*Target
+	roots     map[string]bool // the first elements of the base's names; nil until it is needed
+	derived   derivations
+	missing   []missing
+	refused   []fault.Code // by index into Tensors, "" for none
+	ignored   []string     // by index into Tensors: the rule, "" for none
+	replaced  []bool       // by index into Tensors
+	targetOf  []string     // by index into Tensors: the base tensor, "" for none
+	problems  fault.List
+	notes     fault.List
+}
+
+func newJoint(a *Adapter, b *base.Base) *joint {
+	n := len(a.Tensors)
+	j := &joint{Adapter: a, base: b, changes: make(map[string]*Target), refused: make([]fault.Code, n), ignored: make([]string, n),
+		replaced: make([]bool, n), targetOf: make([]string, n)}
+	for i, t := range a.Tensors {
+		j.refused[i] = t.Refused
+	}
+	return j
 }
 
 // missing is a module that the base does not have.
@@ -89,80 +137,49 @@ type missing struct {
 	fault  *fault.Error
 }
 
-// refuseModule lists a fault about a module's weight, at the first of its factors, and rejects both.
+// refuse lists a fault of one tensor that the base brings up.
+func (j *joint) refuse(i int, e *fault.Error) *fault.Error {
+	j.refused[i] = cmp.Or(j.refused[i], e.Code)
+	j.problems.Add(e.In(j.Weights.Name()).Of(j.Tensors[i].Name))
+	return e
+}
+
+// refuseModule lists a fault about a module's weight, at the first of its factors, and rejects all that the file has of the module.
 func (j *joint) refuseModule(g *group, e *fault.Error) *fault.Error {
-	for _, i := range []int{g.b, g.a} {
-		if i < 0 {
-			continue
-		}
-		if j.refused[i] == "" {
-			j.refused[i] = e.Code
-		}
+	for _, i := range g.indices() {
+		j.refused[i] = cmp.Or(j.refused[i], e.Code)
 		e.In(j.Weights.Name()).Of(j.Tensors[i].Name)
 	}
 	j.problems.Add(e)
 	return e
 }
 
-func (j *joint) bind(g *group) {
-	name := g.module + ".weight"
-	if j.refuseEmbedding(g) {
-		return
+// lacks refuses a module that the base does not have.
+func (j *joint) lacks(g *group, name string) {
+	e := j.refuseModule(g, fault.New(fault.ADTarget, "the base has no tensor %q", name))
+	j.missing = append(j.missing, missing{module: strings.TrimSuffix(name, weightSuffix), fault: e})
+}
+
+// change is the target of a tensor of the base, to be given the factors of a module. It is nil, and the module refused, where another
+// module has changed the same tensor already.
+func (j *joint) change(g *group, stored base.Tensor) *Target {
+	t := j.target(stored.Name, stored)
+	if t.LowRank() {
+		j.refuseModule(g, fault.New(fault.ADTwice, "the base's %q is adapted by module %s too", stored.Name, t.Module).
+			Fix("save the adapter again with one name for each module"))
+		return nil
 	}
-	target, ok := j.base.Tensor(name)
+	return t
+}
+
+// target is what becomes of a tensor, of the base or, where stored has no shape, new.
+func (j *joint) target(name string, stored base.Tensor) *Target {
+	t, ok := j.changes[name]
 	if !ok {
-		e := j.refuseModule(g, fault.New(fault.ADTarget, "the base has no tensor %q", name))
-		j.missing = append(j.missing, missing{module: g.module, fault: e})
-		return
+		t = &Target{Name: name, Blocks: 1, Base: stored}
+		j.changes[name] = t
 	}
-	for _, i := range []int{g.a, g.b} {
-		if i >= 0 {
-			j.targetOf[i] = name
-		}
-	}
-	switch {
-	case len(target.Shape) != 2:
-		j.refuseModule(g, fault.New(fault.ADShape, "the base's %q has shape %v, and a linear module's weight is a matrix", name, target.Shape).
-			Fix("give the base this adapter was trained on"))
-		return
-	case !mergeable(target):
-		j.refuseModule(g, fault.New(fault.ADDType, "the base's %q is stored as %v, and only F32, F16 and BF16 are merged", name, target.DType).
-			Fix("give the base in one of these types"))
-		return
-	case g.pair < 0:
-		return // its factors are refused already
-	}
-	pair := j.Pairs[g.pair]
-	in, out := pair.A.Shape[1], pair.B.Shape[0]
-	rows, cols := out, in
-	if j.Config.FanInFanOut {
-		rows, cols = in, out
-	}
-	if target.Shape[0] != rows || target.Shape[1] != cols {
-		j.refuseModule(g, j.shapeFault(name, target.Shape, rows, cols))
-		return
-	}
-	j.targets = append(j.targets, Target{Name: name, Pair: pair, Blocks: 1, Base: target, In: in, Out: out, FanInFanOut: j.Config.FanInFanOut})
-}
-
-func (j *joint) shapeFault(name string, shape []int, rows, cols int) *fault.Error {
-	order, other := "out x in", "true"
-	if j.Config.FanInFanOut {
-		order, other = "in x out", "false"
-	}
-	e := fault.New(fault.ADShape, "the base's %q has shape %v, and the factors are for [%d %d] (%s)", name, shape, rows, cols, order)
-	if shape[0] == cols && shape[1] == rows {
-		return e.Fix("set fan_in_fan_out to %s if the adapter was trained on this base", other)
-	}
-	return e.Fix("give the base this adapter was trained on%s", j.trainedOn())
-}
-
-// trainedOn names the base that the configuration names, for a remedy.
-func (j *joint) trainedOn() string {
-	if j.Config.BaseModel == "" {
-		return ""
-	}
-	return "; adapter_config.json names " + strconv.Quote(j.Config.BaseModel)
+	return t
 }
 
 // coverage tells where every tensor ended.
@@ -182,39 +199,12 @@ func (j *joint) coverage(problems fault.List) report.Coverage {
 			row.Disposition, row.Rule = report.Ignored, ruleOriginalModule
 		case rule != "":
 			row.Disposition, row.Rule = report.Rejected, string(rule)
+		case j.ignored[i] != "":
+			row.Disposition, row.Rule = report.Ignored, j.ignored[i]
+		case j.replaced[i]:
+			row.Disposition = report.Replaced
 		}
 		coverage.Add(row)
 	}
 	return coverage
-}
-
-// noteUnadapted notes the modules that target_modules selects and the file does not adapt: PEFT would have given them factors.
-func (j *joint) noteUnadapted() {
-	selector := &j.Config.Selector
-	if !selector.known() || selector.broken {
-		return
-	}
-	adapted := make(map[string]bool, len(j.groups))
-	for _, g := range j.groups {
-		adapted[g.module] = true
-	}
-	if slow := tooMuch(selector.patterns(), selector.saved, j.base.Modules()); slow != nil {
-		slow.Cause = "what target_modules selects in the base was not looked at: " + slow.Cause
-		j.notes.Add(slow.In(j.configFile()).At("/target_modules"))
-		return
-	}
-	var names []string
-	for _, t := range j.base.Tensors {
-		module, isWeight := strings.CutSuffix(t.Name, ".weight")
-		if !isWeight || len(t.Shape) != 2 || adapted[module] || selector.Expression == AllLinear && (isEmbedding(module) || isHead(module)) {
-			continue
-		}
-		if selector.Selects(module) {
-			names = append(names, module)
-		}
-	}
-	if len(names) > 0 {
-		j.notes.Add(fault.New(fault.ADTargetModules, "target_modules selects %s that the file does not adapt: %s",
-			plural(len(names), "module"), some(names)).In(j.configFile()).At("/target_modules"))
-	}
 }

@@ -21,10 +21,16 @@ type Config struct {
 	Alpha        float64        `json:"alpha"` // lora_alpha
 	RsLoRA       bool           `json:"rsLora"`
 	FanInFanOut  bool           `json:"fanInFanOut"`
+	DoRA         bool           `json:"useDora"`
+	LoRABias     bool           `json:"loraBias"`
+	Bias         string         `json:"bias"` // "none", "all" or "lora_only"
 	RankPattern  []RankPattern  `json:"rankPattern"`
 	AlphaPattern []AlphaPattern `json:"alphaPattern"`
 	Selector     Selector       `json:"selector"`
 	SavedModules []string       `json:"modulesToSave"`
+	Parameters   []string       `json:"targetParameters"`
+	Tokens       []TokenIndices `json:"trainableTokenIndices"`
+	WeightTying  bool           `json:"ensureWeightTying"`
 	InitWeights  string         `json:"initLoraWeights"` // "true", "false" or the method's name
 	BaseModel    string         `json:"baseModel"`       // base_model_name_or_path: advisory
 	Revision     string         `json:"revision"`
@@ -111,18 +117,22 @@ func ParseConfig(file string, text []byte) (config Config, problems, notes fault
 	config.Alpha = f.alpha()
 	config.RsLoRA = f.boolean("use_rslora")
 	config.FanInFanOut = f.boolean("fan_in_fan_out")
+	config.DoRA = f.boolean("use_dora")
+	config.LoRABias = f.boolean("lora_bias")
+	config.Bias = f.bias()
 	config.RankPattern = f.rankPattern()
 	config.AlphaPattern = f.alphaPattern()
 	config.Selector = f.selector()
 	config.SavedModules = f.stringList("modules_to_save")
+	config.Parameters = f.stringList("target_parameters")
+	config.Tokens = f.tokens()
+	config.WeightTying = f.boolean("ensure_weight_tying")
 	config.InitWeights = f.initWeights()
 	config.BaseModel = f.text("base_model_name_or_path")
 	config.Revision = f.text("revision")
 	config.TaskType = f.text("task_type")
 	config.PEFTVersion = f.text("peft_version")
 	f.boolean("inference_mode")
-	f.boolean("ensure_weight_tying")
-	f.bias()
 	f.code(text)
 	f.unsupported()
 	f.unknown()
@@ -231,56 +241,4 @@ func (f *fields) pattern(m member, text string, compile func(string) (Pattern, e
 		return Pattern{}, false
 	}
 	return pattern, true
-}
-
-// initWeights reads init_lora_weights and refuses the methods that train against a changed base: merging such factors into the base as it
-// is published gives another model than the one that was trained.
-func (f *fields) initWeights() string {
-	m, present := f.take("init_lora_weights")
-	if !present {
-		return "true"
-	}
-	switch m.value.Kind() {
-	case 't', 'f', 'n':
-		return string(m.value)
-	}
-	method, ok := m.text()
-	if !ok {
-		f.wrongType(m, fault.ADConfig, "a boolean or a string")
-		return ""
-	}
-	switch method {
-	case "gaussian", "eva", "orthogonal", "mica":
-	default:
-		f.refuse(f.at(fault.New(fault.ADUnsupported, "init_lora_weights is %q: %s", method, initReason(method)), m).
-			Fix("save it again in PEFT with path_initial_model_for_weight_conversion, which gives a plain LoRA"))
-	}
-	return method
-}
-
-func initReason(method string) string {
-	for _, known := range [...]string{"pissa", "olora", "corda", "lora_ga", "loftq"} {
-		if method == known || known == "pissa" && len(method) > 12 && method[:12] == "pissa_niter_" {
-			return "the adapter was trained against a residual base, W - s B0 A0, not against the published one"
-		}
-	}
-	return "Tenon does not know whether this method changes the base that is trained against"
-}
-
-func (f *fields) bias() {
-	m, present := f.take("bias")
-	if !present {
-		return
-	}
-	kind, ok := m.text()
-	switch {
-	case !ok:
-		f.wrongType(m, fault.ADConfig, `"none", "all" or "lora_only"`)
-	case kind == "all" || kind == "lora_only":
-		f.refuse(f.at(fault.New(fault.ADUnsupported, "bias is %q: the file replaces biases of the base, which is not merged", kind), m).
-			Fix("train with bias=\"none\", or merge the adapter with PEFT"))
-	case kind != "none":
-		f.refuse(f.at(fault.New(fault.ADConfig, "bias is %q, and PEFT knows none, all and lora_only", kind), m).
-			Fix("write the value the adapter was trained with"))
-	}
 }

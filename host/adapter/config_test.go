@@ -33,14 +33,18 @@ func TestConfigRefused(t *testing.T) {
 		{"peft_type missing", "peft_type", "", fault.ADPeftType},
 		{"peft_type IA3", "peft_type", `"IA3"`, fault.ADPeftType},
 		{"peft_type number", "peft_type", "1", fault.ADPeftType},
-		{"bias all", "bias", `"all"`, fault.ADUnsupported},
 		{"bias unknown", "bias", `"some"`, fault.ADConfig},
 		{"bias null", "bias", "null", fault.ADConfig},
 		{"use_rslora string", "use_rslora", `"true"`, fault.ADConfig},
-		{"use_dora", "use_dora", "true", fault.ADUnsupported},
-		{"lora_bias", "lora_bias", "true", fault.ADUnsupported},
-		{"target_parameters", "target_parameters", `["experts.gate_up_proj"]`, fault.ADUnsupported},
-		{"trainable_token_indices", "trainable_token_indices", "[1]", fault.ADUnsupported},
+		{"use_dora string", "use_dora", `"true"`, fault.ADConfig},
+		{"lora_bias number", "lora_bias", "1", fault.ADConfig},
+		{"target_parameters string", "target_parameters", `"experts.gate_up_proj"`, fault.ADConfig},
+		{"trainable_token_indices string", "trainable_token_indices", `"1"`, fault.ADConfig},
+		{"trainable_token_indices negative", "trainable_token_indices", "[1,-1]", fault.ADConfig},
+		{"trainable_token_indices fraction", "trainable_token_indices", `{"wte":[1.5]}`, fault.ADConfig},
+		{"trainable_token_indices twice", "trainable_token_indices", "[1,2,1]", fault.ADConfig},
+		{"trainable_token_indices of no list", "trainable_token_indices", `{"wte":1}`, fault.ADConfig},
+		{"ensure_weight_tying", "ensure_weight_tying", "1", fault.ADConfig},
 		{"layer_replication", "layer_replication", "[[0,4],[2,5]]", fault.ADUnsupported},
 		{"megatron_config", "megatron_config", "{}", fault.ADUnsupported},
 		{"use_qalora", "use_qalora", "true", fault.ADUnsupported},
@@ -48,10 +52,10 @@ func TestConfigRefused(t *testing.T) {
 		{"alora_invocation_tokens", "alora_invocation_tokens", "[1,2]", fault.ADUnsupported},
 		{"kasa_config", "kasa_config", `{"x":1}`, fault.ADUnsupported},
 		{"use_bdlora", "use_bdlora", `{"nblocks":2}`, fault.ADUnsupported},
-		{"pissa", "init_lora_weights", `"pissa"`, fault.ADUnsupported},
 		{"pissa_niter_16", "init_lora_weights", `"pissa_niter_16"`, fault.ADUnsupported},
-		{"olora", "init_lora_weights", `"olora"`, fault.ADUnsupported},
 		{"loftq", "init_lora_weights", `"loftq"`, fault.ADUnsupported},
+		{"corda", "init_lora_weights", `"corda"`, fault.ADUnsupported},
+		{"lora_ga", "init_lora_weights", `"lora_ga"`, fault.ADUnsupported},
 		{"unknown init", "init_lora_weights", `"new"`, fault.ADUnsupported},
 		{"init number", "init_lora_weights", "1", fault.ADConfig},
 		{"auto_map", "auto_map", `{"AutoModel":"x.py"}`, fault.ADCode},
@@ -146,6 +150,11 @@ func TestConfigNotes(t *testing.T) {
 		"megatron_core":               {"megatron_core", `"megatron.core"`, ""},
 		"qalora_group_size":           {"qalora_group_size", "16", ""},
 		"use_dora null":               {"use_dora", "null", ""},
+		"pissa":                       {"init_lora_weights", `"pissa"`, ""},
+		"OLoRA":                       {"init_lora_weights", `"OLoRA"`, ""},
+		"bias lora_only":              {"bias", `"lora_only"`, ""},
+		"tokens empty":                {"trainable_token_indices", "[]", ""},
+		"tokens of modules":           {"trainable_token_indices", `{"wte":[3,1],"lm_head":[]}`, ""},
 		"layers empty":                {"layers_to_transform", "[]", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,8 +170,8 @@ func TestConfigNotes(t *testing.T) {
 }
 
 func TestConfigAllProblemsAtOnce(t *testing.T) {
-	_, problems, _ := ParseConfig("c.json", []byte(`{"peft_type":"LOHA","r":0,"lora_alpha":null,"use_dora":true,"bias":"all"}`))
-	expect(t, problems.Err(), fault.ADPeftType, fault.ADRank, fault.ADAlpha, fault.ADUnsupported, fault.ADUnsupported)
+	_, problems, _ := ParseConfig("c.json", []byte(`{"peft_type":"LOHA","r":0,"lora_alpha":null,"use_qalora":true,"bias":"some"}`))
+	expect(t, problems.Err(), fault.ADPeftType, fault.ADRank, fault.ADAlpha, fault.ADUnsupported, fault.ADConfig)
 }
 
 func TestPatternsApplyInFileOrder(t *testing.T) {

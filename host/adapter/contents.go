@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tenon-ml/tenon/host/bundle"
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
@@ -12,9 +13,26 @@ import (
 // files of an older save.
 var weightsLike = regexp.MustCompile(`(?i)^adapter_model.*\.safetensors(?:\.index\.json)?$`)
 
-// archiveNames are the endings of archives, which are not read.
+// archiveNames are the endings of archives.
 var archiveNames = map[string]bool{
 	".zip": true, ".7z": true, ".rar": true, ".tar": true, ".tgz": true, ".gz": true, ".zst": true, ".xz": true, ".bz2": true,
+}
+
+// single is the name of the one file that is the whole adapter, as a store keeps it; "" where the directory is not one of those.
+func (d directory) single() string {
+	name := ""
+	for _, entry := range d.Entries {
+		switch {
+		case entry == configName || weightsLike.MatchString(entry):
+			return ""
+		case entry == singleName || entry == ggufName:
+			if name != "" {
+				return ""
+			}
+			name = entry
+		}
+	}
+	return name
 }
 
 // findWeights makes sure that adapter_model.safetensors is the one file that holds the weights. PEFT prefers it to an
@@ -54,20 +72,34 @@ func (d directory) findWeights() (notes fault.List, refused *fault.Error) {
 			Fix("keep only %s", weightsName)
 	case len(candidates) == 0 && pickle == "" && !d.Has(configName) && (d.Has("config.json") || len(d.inner()) > 0):
 		return nil, d.nothing()
+	case len(candidates) == 0 && len(strangers) == 1 && !d.Has(configName):
+		return nil, fault.New(fault.ADNoWeights, "there is no %s and no %s, but %s", configName, weightsName, strangers[0]).In(d.Path).
+			Fix("give the file itself if it is an adapter that needs no configuration, as Kohya's and LyCORIS's do not")
 	case len(candidates)+len(strangers) > 0:
 		return nil, fault.New(fault.ADNoWeights, "there is no %s, but %s", weightsName, some(append(candidates, strangers...))).In(d.Path).
 			Fix("give the adapter's own directory, or rename the file if it holds the adapter's weights")
 	case pickle != "":
 		return nil, pickleFault(d.Name(pickle), pickle)
 	case gguf != "":
-		return nil, kindFault(d.Name(gguf), "GGUF file")
+		return nil, fault.New(fault.ADNoWeights, "the directory holds a GGUF file, which is an adapter by itself").In(d.Name(gguf)).
+			Fix("give the file, not its directory")
 	case archive != "":
-		return nil, kindFault(d.Name(archive), strings.ToLower(filepath.Ext(archive))[1:]+" archive")
+		return nil, archiveFault(d.Name(archive))
 	case d.Has(configName):
 		return nil, fault.New(fault.ADNoWeights, "there is a configuration and no weights").In(d.Path).
 			Fix("add the %s that was saved with it", weightsName)
 	}
 	return nil, d.nothing()
+}
+
+// archiveFault is the fault of a directory that holds an archive in the place of weights.
+func archiveFault(path string) *fault.Error {
+	e := kindFault(path, strings.ToLower(filepath.Ext(path))[1:]+" archive")
+	if _, ok := bundle.Stem(path); ok {
+		e.Cause = "the directory holds a bundle, which is an adapter by itself"
+		e.Fix("give the file, not its directory")
+	}
+	return e
 }
 
 // nothing is the fault of a directory that holds no part of an adapter.

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -12,12 +13,17 @@ import (
 // crossCheck holds the configuration against the tensors: each module must be one that the configuration selects, each entry of
 // target_modules must have found a module, and every scale must be a number that the merge can use.
 func (a *Adapter) crossCheck() {
-	modules := make([]string, len(a.groups))
-	for i, g := range a.groups {
-		modules[i] = g.module
+	var names, modules []string // what patterns are held against, and what target_modules may mean
+	for i := range a.groups {
+		g := &a.groups[i]
+		names = append(names, g.names()...)
+		if g.leaves == nil {
+			modules = append(modules, cmp.Or(g.attention, g.module))
+		}
 	}
 	a.checkScales()
-	a.noteConfig(modules)
+	a.noteConfig(names)
+	a.checkParameters()
 	selector := &a.Config.Selector
 	switch {
 	case len(modules) == 0 || selector.broken:
@@ -27,21 +33,38 @@ func (a *Adapter) crossCheck() {
 			In(a.configFile()))
 		return
 	}
-	for _, g := range a.groups {
-		if selector.Selects(g.module) {
-			continue
+	for i := range a.groups {
+		g := &a.groups[i]
+		if g.leaves != nil || selector.Selects(cmp.Or(g.attention, g.module)) || a.Config.WeightTying && isHead(g.module) {
+			continue // a tied head has the embedding's factors, whatever is selected
 		}
-		for _, i := range []int{g.a, g.b} {
-			if i >= 0 {
-				a.refuse(i, fault.New(fault.ADTargetModules, "the configuration's target_modules do not select module %s", g.module).
-					Fix("give the configuration that was saved with these weights"))
-			}
+		for _, i := range g.indices() {
+			a.refuse(i, fault.New(fault.ADTargetModules, "the configuration's target_modules do not select module %s", g.module).
+				Fix("give the configuration that was saved with these weights"))
 		}
 	}
 	if unused := selector.unused(modules); len(unused) > 0 {
 		a.problems.Add(fault.New(fault.ADTargetModules, "target_modules lists %s, which no tensor adapts", some(unused)).
 			In(a.configFile()).At("/target_modules").
 			Fix("remove the entries if the base has no such modules; otherwise the weights are incomplete"))
+	}
+}
+
+// checkParameters refuses entries of target_parameters that no module of the file can be meant by.
+func (a *Adapter) checkParameters() {
+	var unused []string
+	for _, name := range a.Config.Parameters {
+		of, leaf := parent(name), lastElement(name)
+		if !slices.ContainsFunc(a.groups, func(g group) bool {
+			return slices.Contains(g.leaves, leaf) && (of == "" || g.module == of || strings.HasSuffix(g.module, "."+of))
+		}) {
+			unused = append(unused, name)
+		}
+	}
+	if len(unused) > 0 {
+		a.problems.Add(fault.New(fault.ADTargetModules, "target_parameters lists %s, which no tensor adapts", some(unused)).
+			In(a.configFile()).At("/target_parameters").
+			Fix("remove the entries if the base has no such parameters; otherwise the weights are incomplete"))
 	}
 }
 
@@ -52,7 +75,16 @@ func (a *Adapter) boundPatterns() {
 	for i, g := range a.groups {
 		modules[i] = g.module
 	}
-	refused := tooMuch(a.Config.patterns(), a.Config.Selector.saved, modules)
+	names := slices.Concat(a.Config.Selector.saved, a.Config.Parameters)
+	for _, t := range a.Tensors { // each of which modules_to_save and trainable_token_indices may be about
+		if part := t.Key.Part; part == TokenRows || part == BaseCopy || part == SavedModule || part == Parameter {
+			modules = append(modules, t.Key.Module)
+		}
+	}
+	for _, rows := range a.Config.Tokens {
+		names = append(names, rows.Module)
+	}
+	refused := tooMuch(a.Config.patterns(), names, modules)
 	if refused == nil {
 		refused = a.Config.ambiguous(modules)
 	}
@@ -61,6 +93,7 @@ func (a *Adapter) boundPatterns() {
 	}
 	a.problems.Add(refused.In(a.configFile()))
 	a.Config.RankPattern, a.Config.AlphaPattern = nil, nil
+	a.Config.SavedModules, a.Config.Parameters, a.Config.Tokens = nil, nil, nil
 	a.Config.Selector = Selector{broken: true}
 }
 
@@ -104,7 +137,11 @@ func (c *Config) ambiguous(modules []string) *fault.Error {
 // checkScales makes sure that s is finite in f32, in which every backend computes with it. It says so of the first module of each kind.
 func (a *Adapter) checkScales() {
 	infinite, vanishing := false, false
-	for _, p := range a.Pairs {
+	for i := range a.groups {
+		if !a.groups[i].paired {
+			continue
+		}
+		p := a.groups[i].factors
 		switch single := float32(p.Scale); {
 		case math.IsInf(float64(single), 0) && !infinite:
 			infinite = true

@@ -12,8 +12,13 @@ import (
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
-func mergeable(t base.Tensor) bool {
-	return t.DType == tensor.F32 || t.DType == tensor.F16 || t.DType == tensor.BF16
+// mergeable reports whether a tensor of the base can be changed.
+func mergeable(t base.Tensor) bool { return computable(t.DType) }
+
+// unmergeable is the fault of a tensor of the base that cannot be changed.
+func unmergeable(name string, dtype tensor.DType) *fault.Error {
+	return fault.New(fault.ADDType, "the base's %q is stored as %v, and only F32, F16 and BF16 are merged", name, dtype).
+		Fix("give the base in one of these types")
 }
 
 // lastElement is the name of a module inside its parent.
@@ -32,24 +37,11 @@ func isEmbedding(module string) bool {
 // isHead knows the names that transformers gives to a model's output head.
 func isHead(module string) bool {
 	switch lastElement(module) {
-	case "lm_head", "embed_out":
+	case "lm_head", "embed_out", "vocab_projector":
 		return true
-	}
-	return false
-}
-
-// refuseEmbedding refuses factors on a tied pair of input embedding and output head, where one stored tensor is two modules and PEFT adapts
-// only one of them, and linear factors on an embedding, which PEFT never writes.
-func (j *joint) refuseEmbedding(g *group) bool {
-	switch embedding, head := isEmbedding(g.module), isHead(g.module); {
-	case (embedding || head) && j.base.Config.TieWordEmbeddings:
-		j.refuseModule(g, fault.New(fault.ADTied, "the base ties its output head to its input embedding, and the adapter adapts only %s",
-			g.module).Fix("train without this module, or merge with PEFT into a base whose head is untied"))
-		return true
-	case embedding:
-		j.refuseModule(g, fault.New(fault.ADUnsupported, "%s is an embedding, and these are the factors of a linear module", g.module).
-			Fix("give an adapter of the linear modules only"))
-		return true
+	case "decoder":
+		around := lastElement(parent(module))
+		return around == "predictions" || around == "lm_head"
 	}
 	return false
 }
@@ -66,15 +58,41 @@ var (
 	}
 )
 
+// conv1DModules are the modules of such a model that are Conv1D; its others, as an output head, are torch's Linear.
+var conv1DModules = map[string]bool{"c_attn": true, "c_proj": true, "c_fc": true, "q_attn": true}
+
+// fansOut reports whether a linear module's weight is stored in x out. Where the base's architecture says it module by module, the flag is
+// not asked: PEFT corrects it for each while it builds the model, and saves what it was for the last.
+func (j *joint) fansOut(module string) bool {
+	if conv1DModels[j.base.Config.ModelType] {
+		return conv1DModules[lastElement(module)]
+	}
+	return j.Config.FanInFanOut
+}
+
 // checkOrientation refuses a fan_in_fan_out that the base's architecture contradicts. PEFT corrects the flag with a warning while it
-// builds the model; a square weight would otherwise get its delta transposed, and no shape would tell.
+// builds the model; a square weight would otherwise get its delta transposed, and no shape would tell. Where both kinds are adapted, the
+// flag is of one of them only.
 func (j *joint) checkOrientation() {
 	kind := j.base.Config.ModelType
+	adapted, linear, conv1D := false, false, false
+	for i := range j.groups {
+		g := &j.groups[i]
+		if g.embedding || g.leaves != nil || g.a >= 0 && len(j.Tensors[g.a].Shape) != 2 {
+			continue
+		}
+		adapted = true
+		if conv1DModules[lastElement(g.module)] {
+			conv1D = true
+		} else {
+			linear = true
+		}
+	}
 	stored, right := "out x in", "false"
 	if conv1DModels[kind] {
 		stored, right = "in x out", "true"
 	}
-	if j.Config.FanInFanOut && linearModels[kind] || !j.Config.FanInFanOut && conv1DModels[kind] && len(j.groups) > 0 {
+	if j.Config.FanInFanOut && linearModels[kind] && adapted || !j.Config.FanInFanOut && conv1DModels[kind] && conv1D && !linear {
 		j.problems.Add(fault.New(fault.ADShape, "fan_in_fan_out is %v, and a %s model stores its weights %s", j.Config.FanInFanOut, kind, stored).
 			In(j.configFile()).At("/fan_in_fan_out").Fix("set it to %s if the adapter was trained on this base", right))
 	}

@@ -3,10 +3,10 @@ package adapter
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/host/reference"
 	"github.com/tenon-ml/tenon/host/safetensors"
 )
 
@@ -19,33 +19,25 @@ const (
 	weightsName = WeightsName
 )
 
-// subject is what a reference to an adapter must name: a PEFT directory, which has a handful of files.
-var subject = reference.Subject{Name: "adapter", Mark: configName, Entries: 10_000, File: fileFault}
-
-// directory is an adapter's directory.
-type directory struct{ *reference.Directory }
+// directory is the place of an adapter's files.
+type directory struct {
+	place
+	Path    string   // what messages call it
+	Entries []string // names in it, ascending
+}
 
 // snapshot copies the weights.
 func (d directory) snapshot() (*safetensors.File, error) {
-	f, err := d.Open(weightsName)
+	o, err := d.original(weightsName)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return safetensors.SnapshotFile(d.Name(weightsName), f, safetensors.DefaultLimits)
+	defer o.close()
+	return o.snapshot()
 }
 
-// fileFault says what a file that was given as an adapter is, and what to give instead.
-func fileFault(path string, head []byte) error {
-	kind, known := sniff(head)
-	if !known {
-		kind = "file of an unknown kind"
-		if len(head) > 8 && head[8] == '{' {
-			kind = "safetensors file"
-		}
-	}
-	return kindFault(path, kind)
-}
+// remedyPlain says what an adapter may be given as.
+const remedyPlain = "give the directory that holds adapter_config.json and adapter_model.safetensors, a Kohya or GGUF file, or a bundle of one of them"
 
 // kindFault turns what a file is into a refusal.
 func kindFault(path, kind string) *fault.Error {
@@ -55,20 +47,24 @@ func kindFault(path, kind string) *fault.Error {
 			Fix("run git lfs pull in the repository, then give the adapter's directory")
 	case strings.Contains(kind, "pickle"), strings.HasPrefix(kind, "zip archive") && isPickleName(name):
 		return pickleFault(path, name)
-	case strings.Contains(kind, "archive"), strings.HasPrefix(kind, "gzip"), strings.HasPrefix(kind, "zstd"),
-		strings.HasPrefix(kind, "xz"), strings.HasPrefix(kind, "lz4"), strings.HasPrefix(kind, "bzip2"):
-		return fault.New(fault.ADArchive, "this is a %s, and archives are not read", kind).In(path).
-			Fix("unpack it and give the directory that holds adapter_config.json and adapter_model.safetensors")
-	case strings.Contains(kind, "GGUF"):
-		return fault.New(fault.ADUnsupported, "this is a %s, and GGUF adapters are not read", kind).In(path).
-			Fix("give the PEFT directory it was converted from")
-	case kind == "safetensors file", kind == "JSON document" && name == configName:
-		return fault.New(fault.UsageFlag, "this is one %s, and an adapter is a directory", kind).In(path).
+	case strings.Contains(kind, "archive"), isCompression(kind):
+		return fault.New(fault.ADArchive, "this is a %s, which is not read", kind).In(path).
+			Fix("unpack it and give the directory that holds adapter_config.json and adapter_model.safetensors; " +
+				"bundles are .tar.zst, as tenon pack writes them, and .tar.gz")
+	case strings.Contains(kind, "GGUF"), strings.Contains(kind, "GGML"):
+		return fault.New(fault.ADUnsupported, "this is a %s, which is not read", kind).In(path).
+			Fix("give a little-endian GGUF file of llama.cpp, or the PEFT directory it was converted from")
+	case kind == "JSON document" && name == configName:
+		return fault.New(fault.UsageFlag, "this is the configuration alone, and an adapter is its directory").In(path).
 			Fix("give the directory that holds adapter_config.json and adapter_model.safetensors")
 	default:
-		return fault.New(fault.STWrongType, "this is a %s, not an adapter", kind).In(path).
-			Fix("give the directory that holds adapter_config.json and adapter_model.safetensors")
+		return fault.New(fault.STWrongType, "this is a %s, not an adapter", kind).In(path).Fix(remedyPlain)
 	}
+}
+
+// isCompression tells the kinds of file that are something else, compressed.
+func isCompression(kind string) bool {
+	return slices.ContainsFunc([]string{"gzip", "zstd", "xz", "lz4", "bzip2"}, func(name string) bool { return strings.HasPrefix(kind, name) })
 }
 
 // sniff is safetensors.Sniff, which a safetensors file whose length field happens to look like another kind's mark does not reach.
@@ -87,13 +83,12 @@ func isPickleName(name string) bool { return pickleNames[strings.ToLower(filepat
 // shellSafe are the file names that may stand in a command a person is told to run.
 var shellSafe = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// pickleFault refuses a pickle, and gives the command that converts it: reading one runs the code it holds, so Tenon never does.
+// pickleFault refuses a pickle, and gives the command that converts it. Reading one as Python does runs the code it holds; the conversion
+// reads tensors and nothing else, and what it writes is checked like any other adapter.
 func pickleFault(path, name string) *fault.Error {
 	if !shellSafe.MatchString(name) {
 		name = "FILE"
 	}
 	return fault.New(fault.ADPickle, "the weights are a pickle, which can run code when it is read").In(path).
-		Fix("convert it where it is trusted: python -c \"import torch, safetensors.torch as s; "+
-			"s.save_file({k: v.contiguous() for k, v in torch.load('%s', map_location='cpu', weights_only=True).items()}, "+
-			"'%s', metadata={'format': 'pt'})\"", name, weightsName)
+		Fix("convert it without running anything: tenon convert --from-pickle %s --out DIR", name)
 }

@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"slices"
+
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
@@ -29,6 +31,14 @@ func Inspect(ref string) (*Inspection, error) {
 		return nil, err
 	}
 	defer a.Close()
+	ranks, scales := a.Ranks(), a.Scales()
+	for i := range a.groups { // those of experts are in no Pair
+		if g := &a.groups[i]; g.paired && g.leaves != nil {
+			ranks, scales = append(ranks, g.factors.Rank), append(scales, g.factors.Scale)
+		}
+	}
+	slices.Sort(ranks)
+	slices.Sort(scales)
 	return &Inspection{
 		Ref:        a.Ref,
 		Dir:        a.Dir,
@@ -38,8 +48,8 @@ func Inspect(ref string) (*Inspection, error) {
 		Metadata:   a.Weights.Metadata,
 		Tensors:    a.Tensors,
 		Pairs:      a.Pairs,
-		Ranks:      a.Ranks(),
-		Scales:     a.Scales(),
+		Ranks:      slices.Compact(ranks),
+		Scales:     slices.Compact(scales),
 		Parameters: a.Parameters(),
 		Notes:      a.Notes,
 		Problems:   fault.All(a.problems.Err()),

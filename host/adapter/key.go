@@ -5,8 +5,8 @@ import "strings"
 // Part is what one tensor of a PEFT file is to its module.
 type Part string
 
-// The parts of a PEFT file (adapter-formats 2.2). Only FactorA and FactorB are merged; OriginalModule is ignored, and every other part is
-// refused by name.
+// The parts of a PEFT file (adapter-formats 2.2). OriginalModule is ignored and Diagonal refused by name; every other part has a place in
+// the merged weights.
 const (
 	FactorA        Part = "lora_A"                 // r x in
 	FactorB        Part = "lora_B"                 // out x r
@@ -16,7 +16,7 @@ const (
 	Magnitude      Part = "lora_magnitude_vector"  // DoRA
 	Diagonal       Part = "lora_diag"              // KaSA
 	TokenRows      Part = "trainable_tokens_delta" // replacement rows of an embedding
-	BaseCopy       Part = "base_layer"             // a copy of a base parameter
+	BaseCopy       Part = "base_layer"             // a base parameter under an adapted module: a copy of it, or what replaces it
 	SavedModule    Part = "modules_to_save"        // a full replacement, in the legacy spelling
 	OriginalModule Part = "original_module"        // a legacy copy of the untouched base
 	Parameter      Part = "parameter"              // a full replacement
@@ -86,7 +86,7 @@ func partIndex(path []string) int {
 		}
 		switch Part(element) {
 		case TokenRows:
-			if at > 0 && path[at-1] == "token_adapter" {
+			if at > 0 && path[at-1] == tokenAdapter {
 				return at - 1
 			}
 		case BaseCopy, SavedModule, OriginalModule:
@@ -133,8 +133,11 @@ func classify(path []string) (part Part, adapter, parameter string) {
 		}
 		adapter, ok = between(end)
 		part = Magnitude
-	case "token_adapter":
-		part, ok = TokenRows, len(path) == 2
+	case tokenAdapter:
+		part, ok = TokenRows, len(path) == 2 || len(path) == 3
+		if len(path) == 3 {
+			adapter = last
+		}
 	case BaseCopy:
 		part, parameter, ok = BaseCopy, last, len(path) > 1
 	case SavedModule, OriginalModule:
@@ -149,13 +152,53 @@ func classify(path []string) (part Part, adapter, parameter string) {
 	return part, adapter, parameter
 }
 
-// nested reports whether the module's path runs through a wrapper's base_layer: PEFT nests wrappers for fused experts and for
-// attention's output projection, and which parameter is meant is not in the name.
-func (k Key) nested() bool {
-	for element := range strings.SplitSeq(k.Module, ".") {
+// tokenAdapter is the module that PEFT wraps around an embedding some of whose rows are trained.
+const tokenAdapter = "token_adapter"
+
+// place is where a factor's module is in the base's own tree. PEFT wraps a module once for each of its adapted parameters, and each wrapper
+// puts a base_layer between itself and what is inside: depth is how many there are at the end of the path. Inside a MultiheadAttention
+// the output projection is wrapped by itself, and attention is then the path of the attention. ok is false where a base_layer is
+// anywhere else.
+func (k Key) place() (module, attention string, depth int, ok bool) {
+	path := strings.Split(k.Module, ".")
+	for len(path) > 1 && path[len(path)-1] == string(BaseCopy) {
+		path = path[:len(path)-1]
+		depth++
+	}
+	if at := len(path) - 2; depth == 0 && at > 0 && path[at] == string(BaseCopy) && path[at+1] == outputProjection {
+		attention = strings.Join(path[:at], ".")
+		path = append(path[:at:at], outputProjection)
+	}
+	for _, element := range path {
 		if element == string(BaseCopy) {
-			return true
+			return "", "", 0, false
 		}
 	}
-	return false
+	return strings.Join(path, "."), attention, depth, true
 }
+
+// outputProjection is what torch calls the output projection of a MultiheadAttention.
+const outputProjection = "out_proj"
+
+// parameter is the name of the base's parameter that a full replacement or a copy is of: the tensor's name without prefix, wrappers and the name
+// of the adapter.
+func (t *Tensor) parameter(adapter string) string {
+	path := strings.Split(strings.TrimPrefix(t.Name, t.Key.Prefix), ".")
+	kept := path[:0]
+	for i := 0; i < len(path); i++ {
+		switch last := i == len(path)-1; {
+		case !last && path[i] == string(BaseCopy):
+		case !last && path[i] == tokenAdapter && path[i+1] == string(BaseCopy):
+		case !last && path[i] == string(SavedModule):
+			if i+1 < len(path)-1 && (path[i+1] == adapter || adapter == "" && path[i+1] == defaultAdapter) {
+				i++
+			}
+		default:
+			kept = append(kept, path[i])
+		}
+	}
+	return strings.Join(kept, ".")
+}
+
+// defaultAdapter is what PEFT calls an adapter that nobody named.
+const defaultAdapter = "default"

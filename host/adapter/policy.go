@@ -12,10 +12,6 @@ import (
 // The fields that change what the tensors mean and that Tenon does not read, each with why it is refused. A value that Python calls
 // false leaves the feature off, so it is accepted.
 var unsupportedFields = []struct{ name, reason string }{
-	{"use_dora", "DoRA rescales every row of the merged weight by a magnitude vector"},
-	{"lora_bias", "the adapter adds to the bias of every adapted module"},
-	{"target_parameters", "fused expert parameters are adapted, and the tensors do not say which one each belongs to"},
-	{"trainable_token_indices", "rows of the embedding are replaced"},
 	{"layer_replication", "the adapter is for a base with layers copied, which has another depth"},
 	{"megatron_config", "the adapter is for Megatron's parallel layers"},
 	{"use_qalora", "QA-LoRA pools the input by groups, so its delta is no matrix of the base's shape"},

@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"errors"
+
 	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
@@ -100,10 +102,26 @@ func (b *Binding) Files() []*safetensors.File {
 // File is the file that a tensor of a target lies in.
 func (b *Binding) File(t safetensors.Tensor) *safetensors.File { return b.Files()[t.File] }
 
+// Share is the same binding with files of its own, to be closed by somebody else.
+func (b *Binding) Share() (*Binding, error) {
+	shared := *b
+	var err error
+	if shared.Adapter, err = b.Adapter.Share(); err != nil {
+		return nil, err
+	}
+	if b.Derived != nil {
+		if shared.Derived, err = b.Derived.Share(); err != nil {
+			return nil, errors.Join(err, shared.Adapter.Close())
+		}
+	}
+	return &shared, nil
+}
+
 // Close releases the adapter and what was derived from it. It may be called again.
 func (b *Binding) Close() error {
+	var err error
 	if b.Derived != nil {
-		_ = b.Derived.Close()
+		err = b.Derived.Close()
 	}
-	return b.Adapter.Close()
+	return errors.Join(err, b.Adapter.Close())
 }

@@ -1,51 +1,57 @@
 package adapter
 
 import (
-	"cmp"
-	"slices"
-
+	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 )
 
 // Unbound is the adapter as a Binding without a base, to compare it with another adapter when nobody has the base at hand: Base is nil, each
 // Target has the name that a base would give its weight and no Base of its own, and In and Out are what the factors say. Nothing about it
-// says that such a base exists, so it can be compared and never merged. The error lists what Open refuses and factors on an embedding,
-// as Bind does; the Binding comes with it, with its Coverage and without Targets. The adapter stays the caller's.
+// says that such a base exists, so it can be compared and never merged. Only changes that are two factors for one matrix are in it; a Note
+// tells how many tensors are of changes that need a base. The error lists what Open refuses and linear factors on an embedding, as Bind does;
+// the Binding comes with it, with its Coverage and without Targets. The adapter stays the caller's.
 func (a *Adapter) Unbound() (*Binding, error) {
-	j := joint{Adapter: a, refused: make([]fault.Code, len(a.Tensors)), targetOf: make([]string, len(a.Tensors))}
-	for i, t := range a.Tensors {
-		j.refused[i] = t.Refused
+	if a.reader != nil {
+		return a.reader.unbound(a)
 	}
+	j := newJoint(a, nil)
 	for i := range a.groups {
 		j.unbound(&a.groups[i])
 	}
-	problems := append(slices.Clone(a.problems), j.problems...)
-	err := problems.Err()
-	binding := &Binding{Adapter: a, Coverage: j.coverage(problems), Notes: slices.Clone(a.Notes)}
-	if err != nil {
-		return binding, err
+	left := 0
+	for i, t := range j.Tensors {
+		if j.targetOf[i] == "" && j.refused[i] == "" && t.Key.Part != OriginalModule {
+			j.ignored[i] = ruleNeedsBase
+			left++
+		}
 	}
-	slices.SortFunc(j.targets, func(x, y Target) int { return cmp.Compare(x.Name, y.Name) })
-	binding.Targets = j.targets
-	return binding, nil
+	if left > 0 {
+		j.notes.Add(fault.New(fault.ADUnseen, "%s belong to changes that need a base to be read, and are left out", plural(left, "tensor")).
+			In(j.Weights.Name()).Fix("compare the adapters with their base"))
+	}
+	return j.finish()
 }
+
+// ruleNeedsBase is the rule by which a tensor is left out of a Binding without a base.
+const ruleNeedsBase = "needs_base"
 
 // unbound makes the target of one module from its factors alone.
 func (j *joint) unbound(g *group) {
-	if isEmbedding(g.module) {
+	if isEmbedding(g.module) && !g.embedding {
 		j.refuseModule(g, fault.New(fault.ADUnsupported, "%s is an embedding, and these are the factors of a linear module", g.module).
 			Fix("give an adapter of the linear modules only"))
 		return
 	}
-	name := g.module + ".weight"
+	plain := g.leaves == nil && g.magnitude < 0 && !j.Config.residual()
 	for _, i := range []int{g.a, g.b} {
-		if i >= 0 {
-			j.targetOf[i] = name
+		if i >= 0 && plain {
+			j.targetOf[i] = g.module + weightSuffix
 		}
 	}
-	if g.pair < 0 {
-		return // its factors are refused already
+	if !plain || !g.paired {
+		return
 	}
-	pair := j.Pairs[g.pair]
-	j.targets = append(j.targets, Target{Name: name, Pair: pair, Blocks: 1, In: pair.A.Shape[1], Out: pair.B.Shape[0], FanInFanOut: j.Config.FanInFanOut})
+	t := j.target(g.module+weightSuffix, base.Tensor{})
+	t.Pair, t.In, t.Out = g.factors, g.factors.A.Shape[1], g.factors.B.Shape[0]
+	t.FanInFanOut = g.embedding || j.Config.FanInFanOut && len(j.Tensors[g.a].Shape) == 2
 }

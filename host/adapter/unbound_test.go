@@ -48,6 +48,33 @@ func TestUnboundRefusesEmbeddings(t *testing.T) {
 	}
 }
 
+// TestUnboundLeavesOut checks that changes that need a base are left out, and that a note says so.
+func TestUnboundLeavesOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		config  map[string]any
+		tensors map[string]any
+		targets int
+		left    string
+	}{
+		"convolution":  {map[string]any{"target_modules": []string{"q_proj", "v_proj", "conv"}}, map[string]any{"conv.lora_A.weight": f32(4, 8, 3), "conv.lora_B.weight": f32(6, 4, 1)}, 3, ""},
+		"saved module": {map[string]any{"modules_to_save": []string{"score"}}, map[string]any{"score.weight": f32(2, 16)}, 2, "1 tensor"},
+		"bias":         {map[string]any{"bias": "lora_only"}, map[string]any{qProj + ".base_layer.bias": f32(16)}, 2, "1 tensor"},
+		"PiSSA":        {map[string]any{"init_lora_weights": "pissa"}, nil, 0, "4 tensors"},
+		"DoRA":         {map[string]any{"use_dora": true}, map[string]any{qProj + ".lora_magnitude_vector": f32(16), vProj + ".lora_magnitude_vector": f32(8)}, 0, "6 tensors"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			binding, err := opened(t, adapterFolder(t, with(plainConfig(), c.config), with(plainTensors(), c.tensors))).Unbound()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(binding.Targets) != c.targets || (len(binding.Notes) > 0) != (c.left != "") || binding.Coverage.Rejected > 0 {
+				t.Errorf("%d targets, notes %v, coverage %+v", len(binding.Targets), binding.Notes, binding.Coverage)
+			}
+			mention(t, binding.Notes.Error(), c.left)
+		})
+	}
+}
+
 func TestUnboundRealAdapters(t *testing.T) {
 	a := opened(t, shared(t, "models/real/gpt2-tigrinya"))
 	binding, err := a.Unbound()

@@ -31,6 +31,27 @@ const (
 	STChanged    Code = "ST_CHANGED"     // the file changed while it was read
 )
 
+// Codes of the GGUF container (adapter-formats 2.8).
+const (
+	GGShort     Code = "GG_SHORT"     // fewer bytes than the fixed part of the head
+	GGMagic     Code = "GG_MAGIC"     // not GGUF: something else under this name
+	GGVersion   Code = "GG_VERSION"   // a version that is not read, or big-endian byte order
+	GGLimit     Code = "GG_LIMIT"     // more tensors, keys or bytes than the limit
+	GGTrunc     Code = "GG_TRUNC"     // the head reaches past the end of the file
+	GGKey       Code = "GG_KEY"       // a key that is empty, too long or not UTF-8
+	GGValue     Code = "GG_VALUE"     // a value of an unknown type, or one that its type does not have
+	GGDup       Code = "GG_DUP"       // the same key or tensor twice
+	GGAlignment Code = "GG_ALIGNMENT" // general.alignment is no power of two
+	GGName      Code = "GG_NAME"      // a tensor's name is empty, too long or not UTF-8
+	GGShape     Code = "GG_SHAPE"     // a shape that no tensor can have, or that does not fill the blocks of its type
+	GGType      Code = "GG_TYPE"      // a tensor type that ggml does not have, or that is not read
+	GGOffset    Code = "GG_OFFSET"    // tensors do not follow one another: a hole, an overlap or a wrong order
+	GGEOF       Code = "GG_EOF"       // a tensor reaches past the end of the file
+	GGTrail     Code = "GG_TRAIL"     // bytes after the last tensor
+	GGSplit     Code = "GG_SPLIT"     // one part of a model in several files
+	GGChanged   Code = "GG_CHANGED"   // the file changed while it was read
+)
+
 // Codes of adapters. The hygiene diagnostic gives AD_NONFINITE and AD_ZERO, and others of these, by the same names.
 const (
 	ADConfig          Code = "AD_CONFIG"            // adapter_config.json missing, malformed, or a field of the wrong type
@@ -56,6 +77,7 @@ const (
 	ADPickle          Code = "AD_PICKLE"            // weights are a pickle
 	ADArchive         Code = "AD_ARCHIVE"           // an archive that is not read
 	ADName            Code = "NAME"                 // a name that may not be used as an alias
+	ADPath            Code = "PATH"                 // a name inside an adapter or bundle that leaves its folder, or that no file may have
 	ADUnknownField    Code = "AD_UNKNOWN_FIELD"     // a configuration field Tenon does not know
 	ADBase            Code = "AD_BASE"              // adapter names another base
 	ADTied            Code = "AD_TIED"              // a tied tensor adapted on one side only
