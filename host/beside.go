@@ -23,16 +23,15 @@ func (s *Serving) liveBeside(name string) (live []*adapter.Binding, err error) {
 			continue // a report must not tell a tenant what another one has
 		}
 		seen[a.activation.Adapter] = true
-		binding, shared := *a.generation.binding, (*adapter.Adapter)(nil)
-		if shared, err = binding.Adapter.Share(); err != nil {
+		shared, err := a.generation.binding.Share()
+		if err != nil {
 			for _, opened := range live {
-				err = errors.Join(err, opened.Adapter.Close())
+				err = errors.Join(err, opened.Close())
 			}
 			return nil, err
 		}
-		shared.Ref = a.activation.Ref
-		binding.Adapter = shared
-		live = append(live, &binding)
+		shared.Adapter.Ref = a.activation.Ref
+		live = append(live, shared)
 	}
 	return live, nil
 }

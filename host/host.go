@@ -200,7 +200,7 @@ func (h *Host) checkAlone(ctx context.Context, b *base.Base, q question) (*Check
 func (h *Host) check(ctx context.Context, b *base.Base, q question, lab *laboratory) (_ *Checked, err error) {
 	defer func() {
 		for _, peer := range q.live {
-			err = errors.Join(err, peer.Adapter.Close())
+			err = errors.Join(err, peer.Close())
 		}
 	}()
 	checked, err := h.bind(ctx, b, q.ref, q.scale)
@@ -250,7 +250,7 @@ func (c *Checked) peers(b *base.Base, refs []string) ([]*adapter.Binding, error)
 	for _, ref := range refs {
 		peer, err := adapter.Load(ref, b)
 		if peer != nil && peer.Adapter != nil {
-			c.closers = append(c.closers, peer.Adapter)
+			c.closers = append(c.closers, peer)
 		}
 		if err != nil {
 			if fault.ClassOf(err) != fault.Operational {
@@ -273,7 +273,7 @@ func (h *Host) bind(ctx context.Context, b *base.Base, ref string, scale float64
 	}()
 	binding, err := openAdapter(ctx, ref, b)
 	if binding != nil && binding.Adapter != nil {
-		checked.closers = append(checked.closers, binding.Adapter)
+		checked.closers = append(checked.closers, binding)
 	}
 	if err != nil {
 		if fault.ClassOf(err) != fault.Rejected {

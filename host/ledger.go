@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -55,12 +54,13 @@ func openLedger(ctx context.Context, o ServeOptions, b *base.Base, h *Host) (led
 	return r, nil
 }
 
-// keep puts an adapter's two files, as they were checked, into the store.
+// keep puts an adapter's files, as they were checked, into the store, by the names under which reopen finds them.
 func keep(ctx context.Context, l ledger, a *adapter.Adapter) error {
-	return l.KeepAdapter(ctx, a.Digest, []registry.File{
-		{Name: adapter.ConfigName, Data: bytes.NewReader(a.Text), Size: int64(len(a.Text)), SHA256: sha256.Sum256(a.Text)},
-		{Name: adapter.WeightsName, Data: a.Weights, Size: a.Weights.Size(), SHA256: a.Weights.SHA256()},
-	})
+	files := make([]registry.File, 0, len(a.Files))
+	for _, f := range a.Files {
+		files = append(files, registry.File{Name: f.Name, Data: f.Data, Size: f.Size, SHA256: f.SHA256})
+	}
+	return l.KeepAdapter(ctx, a.Digest, files)
 }
 
 // reopen makes a generation of what the store keeps. Bytes that are not those of then are put aside, never served.
@@ -72,11 +72,11 @@ func reopen(ctx context.Context, l ledger, b *base.Base, a registry.Activation) 
 	binding, err := openAdapter(ctx, dir, b)
 	if err != nil {
 		if binding != nil && binding.Adapter != nil {
-			_ = binding.Adapter.Close()
+			_ = binding.Close()
 		}
 		return nil, err
 	}
-	g := &generation{binding: binding, owner: binding.Adapter, want: a.Content}
+	g := &generation{binding: binding, owner: binding, want: a.Content}
 	if err := g.planned(ctx, l, a); err != nil {
 		_ = g.owner.Close()
 		return nil, err

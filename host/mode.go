@@ -127,11 +127,10 @@ func (s *Serving) unmergeable(p *merge.Plan) error {
 	if !s.described.Unmerged {
 		return fault.New(fault.UsageFlag, "backend %q cannot serve an adapter that is not merged", s.described.Name).Fix("load it with mode merged")
 	}
+	if err := p.RefuseUnmerged(); err != nil {
+		return err
+	}
 	for _, item := range p.Items {
-		if !item.Plain() {
-			return fault.New(fault.UsageFlag, "only two factors of a matrix can be served beside the base, and this change is another (%s)",
-				strings.Join(item.Forms(), ", ")).In(p.Adapter.Ref).Of(item.Name).Fix("load it with mode merged")
-		}
 		if isLookedUp(item.Name) {
 			return fault.New(fault.UsageFlag, "a weight that is looked up, not multiplied with, can only be merged").In(p.Adapter.Ref).Of(item.Name).
 				Fix("load it with mode merged")

@@ -75,7 +75,7 @@ func (h *Host) measure(ctx context.Context, b *base.Base, adapterRef, what strin
 		if err != nil {
 			return err
 		}
-		defer binding.Adapter.Close()
+		defer binding.Close()
 		if plan, err = merge.NewPlan(binding, 1); err != nil {
 			return err
 		}

@@ -66,9 +66,13 @@ type Plan struct {
 }
 
 // New decomposes every module of an adapter and chooses its rank. It writes nothing. The same adapter and choice give the same bytes on every
-// machine. A factor that is not finite, or that the type of the old factors cannot hold, is refused by its name; all modules in one list.
+// machine. What is more than the factors of linear modules is refused by name, and so is a factor that is not finite, or that the type of the old
+// factors cannot hold; all modules in one list.
 func New(ctx context.Context, a *adapter.Adapter, c Choice) (*Plan, error) {
 	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if err := refuseOthers(a); err != nil {
 		return nil, err
 	}
 	p := &Plan{Adapter: a, Choice: c, Targets: make([]Target, len(a.Pairs)), BytesBefore: a.Weights.Size()}

@@ -115,7 +115,7 @@ func newSmall(t *testing.T) small {
 }
 
 // put writes a file that looks as old as a base's usually are.
-func put(t *testing.T, path string, text []byte) {
+func put(t testing.TB, path string, text []byte) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/tenon-ml/tenon/host/base"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/tensor"
@@ -23,9 +22,11 @@ const (
 
 // piece is one tensor of a merged checkpoint: where its bytes come from and where they go.
 type piece struct {
-	from base.Tensor
-	to   tensor.Ref // File indexes layout.shards
-	item *Item      // nil where the base's bytes are copied
+	source *safetensors.File // holds from
+	from   tensor.Ref        // File indexes Base.Shards, or Plan.files of what is added
+	to     tensor.Ref        // File indexes layout.shards
+	item   *Item             // nil where the bytes are copied
+	added  bool              // the base has no such tensor: an adapter's bytes are copied
 }
 
 // shard is one file of weights of a merged checkpoint.
@@ -86,30 +87,36 @@ func (p *Plan) keepShards(items map[string]*Item) (*layout, error) {
 			return nil, fault.New(fault.IORead, "its header cannot be read").In(source.File.Name()).Wrap(err).Fix("check the disk")
 		}
 		for _, t := range source.Tensors {
-			from, to := base.Tensor{Ref: t.Ref}, t.Ref
-			from.File, to.File = i, i
-			s.pieces = append(s.pieces, piece{from, to, items[t.Name]})
+			c := piece{source: source.File, from: t.Ref, to: t.Ref, item: items[t.Name]}
+			c.from.File, c.to.File = i, i
+			s.pieces = append(s.pieces, c)
 		}
 		l.shards = append(l.shards, s)
 	}
-	return l, nil
+	return l, p.extend(l)
 }
 
 // cutShards fills one file after the other, in the base's order. A tensor is never split, so one larger than most gets a file of its own.
 func (p *Plan) cutShards(items map[string]*Item, most int64) (*layout, error) {
 	l := &layout{cut: true}
-	var groups [][]base.Tensor
+	var groups [][]piece
 	filled := int64(0)
+	put := func(c piece) {
+		if len(groups) == 0 || filled > 0 && filled+c.from.Length > most {
+			groups, filled = append(groups, nil), 0
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], c)
+		filled += c.from.Length
+	}
 	for i, source := range p.Base.Shards {
 		for _, t := range source.Tensors {
-			if len(groups) == 0 || filled > 0 && filled+t.Length > most {
-				groups, filled = append(groups, nil), 0
-			}
-			from := base.Tensor{Ref: t.Ref}
-			from.File = i
-			groups[len(groups)-1] = append(groups[len(groups)-1], from)
-			filled += t.Length
+			c := piece{source: source.File, from: t.Ref, item: items[t.Name]}
+			c.from.File = i
+			put(c)
 		}
+	}
+	for _, c := range p.additions() {
+		put(c)
 	}
 	metadata := p.commonMetadata()
 	weightMap := map[string]string{}
@@ -118,19 +125,11 @@ func (p *Plan) cutShards(items map[string]*Item, most int64) (*layout, error) {
 		if len(groups) > 1 {
 			s.name = fmt.Sprintf(shardPattern, i+1, len(groups))
 		}
-		entries := make([]safetensors.Entry, len(group))
-		for j, t := range group {
-			entries[j] = safetensors.Entry{Name: t.Name, DType: t.DType, Shape: t.Shape}
-			weightMap[t.Name] = s.name
+		for _, c := range group {
+			weightMap[c.from.Name] = s.name
 		}
-		header, refs, size, err := safetensors.Layout(entries, metadata)
-		if err != nil {
+		if err := s.cut(i, group, metadata); err != nil {
 			return nil, err
-		}
-		s.header, s.size = header, size
-		for j, to := range refs {
-			to.File = i
-			s.pieces = append(s.pieces, piece{group[j], to, items[to.Name]})
 		}
 		l.shards = append(l.shards, s)
 	}
@@ -149,6 +148,24 @@ func (p *Plan) cutShards(items map[string]*Item, most int64) (*layout, error) {
 	return l, err
 }
 
+// cut gives the shard, number i, a header of its own for these pieces, in their order.
+func (s *shard) cut(i int, pieces []piece, metadata map[string]string) error {
+	entries := make([]safetensors.Entry, len(pieces))
+	for j, c := range pieces {
+		entries[j] = safetensors.Entry{Name: c.from.Name, DType: c.from.DType, Shape: c.from.Shape}
+	}
+	header, refs, size, err := safetensors.Layout(entries, metadata)
+	if err != nil {
+		return err
+	}
+	s.header, s.size, s.twin, s.pieces = header, size, -1, pieces
+	for j, to := range refs {
+		to.File = i
+		s.pieces[j].to = to
+	}
+	return nil
+}
+
 // commonMetadata is what the headers of all shards say alike: it is true of their tensors wherever those go.
 func (p *Plan) commonMetadata() map[string]string {
 	common := maps.Clone(p.Base.Shards[0].Metadata)
@@ -163,7 +180,8 @@ func (p *Plan) commonMetadata() map[string]string {
 
 // run is a stretch of bytes that lie together in a file of the base and in one of the output.
 type run struct {
-	source, target   int // files
+	source           *safetensors.File
+	target           int // of the layout's shards
 	from, to, length int64
 	pieces           []piece
 }
@@ -184,7 +202,7 @@ func (l *layout) runs(wanted func(piece) bool) []run {
 				runs[last].pieces = append(runs[last].pieces, c)
 				continue
 			}
-			runs = append(runs, run{c.from.File, i, c.from.Offset, c.to.Offset, c.to.Length, []piece{c}})
+			runs = append(runs, run{c.source, i, c.from.Offset, c.to.Offset, c.to.Length, []piece{c}})
 		}
 	}
 	return runs
@@ -192,5 +210,5 @@ func (l *layout) runs(wanted func(piece) bool) []run {
 
 // reaches reports whether a piece begins where the run ends, on both sides.
 func (r run) reaches(c piece) bool {
-	return r.source == c.from.File && r.target == c.to.File && r.from+r.length == c.from.Offset && r.to+r.length == c.to.Offset
+	return r.source == c.source && r.target == c.to.File && r.from+r.length == c.from.Offset && r.to+r.length == c.to.Offset
 }

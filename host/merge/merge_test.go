@@ -48,7 +48,7 @@ func newPlan(t *testing.T, multiplier float64) *merge.Plan {
 }
 
 // newClient is the CPU backend in this process, with the base loaded.
-func newClient(t *testing.T, p *merge.Plan) backendpb.BackendClient {
+func newClient(t testing.TB, p *merge.Plan) backendpb.BackendClient {
 	t.Helper()
 	listener := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()

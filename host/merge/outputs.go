@@ -28,9 +28,9 @@ func (w *writing) list(ctx context.Context, r *Receipt) error {
 		for _, c := range s.pieces {
 			entry := w.done[c.to.Name]
 			r.Tensors = append(r.Tensors, ReceiptTensor{
-				Name: c.to.Name, File: s.name, SHA256: hexDigest(entry.sum), Merged: c.item != nil, Changed: entry.changed,
+				Name: c.to.Name, File: s.name, SHA256: hexDigest(entry.sum), Merged: c.item != nil, Added: c.added, Changed: entry.changed,
 			})
-			if c.item != nil {
+			if c.item != nil || c.added {
 				merged[c.to.Name] = entry.sum
 			}
 		}
@@ -40,7 +40,7 @@ func (w *writing) list(ctx context.Context, r *Receipt) error {
 		return err
 	}
 	r.Content = DigestString(content)
-	if w.layout.cut {
+	if w.layout.cut || w.layout.index != nil {
 		own[indexName] = true
 	}
 	if w.layout.index != nil {

@@ -26,15 +26,16 @@ const ReceiptSchema = "tenon.receipt/v1"
 // Receipt binds a merged checkpoint to what it came from and to every byte of it. It holds no time and no machine: the same inputs give
 // the same receipt.
 type Receipt struct {
-	SchemaVersion string           `json:"schemaVersion"`
-	Rule          string           `json:"rule"`
-	Generation    string           `json:"generation"` // digest of the plan
-	Content       string           `json:"content"`    // of Digests: the merged tensors
-	Base          ReceiptBase      `json:"base"`
-	Adapters      []ReceiptAdapter `json:"adapters"`
-	Gate          ReceiptGate      `json:"gate"`
-	Files         []ReceiptFile    `json:"files"`
-	Tensors       []ReceiptTensor  `json:"tensors"`
+	SchemaVersion string              `json:"schemaVersion"`
+	Rule          string              `json:"rule"`
+	Generation    string              `json:"generation"` // digest of the plan
+	Content       string              `json:"content"`    // of Digests: the merged tensors
+	Base          ReceiptBase         `json:"base"`
+	Adapters      []ReceiptAdapter    `json:"adapters"`
+	Combination   *ReceiptCombination `json:"combination,omitzero"` // of several adapters
+	Gate          ReceiptGate         `json:"gate"`
+	Files         []ReceiptFile       `json:"files"`
+	Tensors       []ReceiptTensor     `json:"tensors"`
 }
 
 // ReceiptBase is the checkpoint that was merged into.
@@ -66,13 +67,17 @@ type ReceiptFile struct {
 	Header string `json:"headerSha256,omitzero"` // of a file of weights, up to its first tensor
 }
 
-// ReceiptTensor is one tensor. Changed counts the entries that differ from the base, for merged tensors.
+// ReceiptTensor is one tensor. Changed counts the entries that differ from the base, for merged tensors, and all of what is added.
 type ReceiptTensor struct {
 	Name    string `json:"name"`
 	File    string `json:"file"`
 	SHA256  string `json:"sha256"`
 	Merged  bool   `json:"merged,omitzero"`
+	Added   bool   `json:"added,omitzero"` // the base has no such tensor: it is an adapter's
 	Changed int64  `json:"changed,omitzero"`
+
+	Stored   string           `json:"stored,omitzero"`   // how a GGUF file stores a merged tensor
+	Rounding *ReceiptRounding `json:"rounding,omitzero"` // what that leaves of the change
 }
 
 func hexDigest(sum [32]byte) string { return hex.EncodeToString(sum[:]) }

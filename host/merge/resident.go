@@ -1,13 +1,9 @@
 package merge
 
 import (
-	"bytes"
 	"hash"
-	"math"
 
 	"github.com/tenon-ml/tenon/host/fault"
-	"github.com/tenon-ml/tenon/internal/kernel"
-	"github.com/tenon-ml/tenon/sdk/backend"
 )
 
 // claim is what a backend says of a merged tensor that it holds.
@@ -22,23 +18,34 @@ type claim struct {
 // arithmetic is off by one bit, or whose memory is, has another digest and another product; exactRows rows are computed by the definition
 // as well. The probe is a function of the seed. Rows and columns are those of the stored matrix.
 func (p *Plan) checkResident(item Item, seed uint64, said claim) error {
-	rows, cols := item.Base.Shape[0], item.Base.Shape[1]
-	if len(said.product) != rows {
-		return mismatch(item, "the backend's product has %d entries for %d rows", len(said.product), rows)
+	rows, cols := item.Matrix()
+	if n, _ := probeShape(item); len(said.product) != n {
+		return mismatch(item, "the backend's product has %d entries for %d rows", len(said.product), n)
 	}
-	delta, err := p.Delta(item)
+	change, err := p.change(item, seed)
 	if err != nil {
 		return err
 	}
-	c := &residentCheck{item: item, said: said, delta: delta, probe: backend.Probe(seed, item.Name, cols), exact: chooseRows(seed, rows), digest: newDigest()}
 	stride := cols * item.Base.DType.Size()
+	c := &residentCheck{item: item, said: said, change: change, probe: newProbing(item, seed), digest: newDigest()}
 	height := min(rows, max(1, residentBytes/stride))
 	block := make([]byte, height*stride)
 	reader := p.Base.Reader(item.Base)
+	read := func(part []byte, at int64) error {
+		if _, err := reader.ReadAt(part, item.Base.Offset+at); err != nil {
+			return fault.New(fault.IORead, "rows from %d on of the base cannot be read", at/int64(stride)).Of(item.Name).Wrap(err)
+		}
+		return nil
+	}
+	if !change.scaled() {
+		if err := change.scale(block, read); err != nil {
+			return err
+		}
+	}
 	for first := 0; first < rows; first += height {
 		part := block[:min(height, rows-first)*stride]
-		if _, err := reader.ReadAt(part, item.Base.Offset+int64(first)*int64(stride)); err != nil {
-			return fault.New(fault.IORead, "rows from %d on of the base cannot be read", first).Of(item.Name).Wrap(err)
+		if err := read(part, int64(first)*int64(stride)); err != nil {
+			return err
 		}
 		if err := c.rows(first, stride, part); err != nil {
 			return err
@@ -54,41 +61,40 @@ const residentBytes = 256 << 10
 type residentCheck struct {
 	item    Item
 	said    claim
-	delta   *kernel.Delta
-	probe   []int8
-	exact   map[int]bool
+	change  *change
+	probe   *probing
 	digest  hash.Hash
 	changed int64
 }
 
 // rows merges rows of the base, from first on, in place, and checks their products.
 func (c *residentCheck) rows(first, stride int, part []byte) error {
-	dtype := c.item.Base.DType
-	defined := map[int][]byte{}
-	for row := range len(part) / stride {
-		if c.exact[first+row] {
-			defined[row] = mergedRow(c.delta, first+row, part[row*stride:(row+1)*stride], dtype)
-		}
+	if err := c.change.load(first, len(part)/stride); err != nil {
+		return err
 	}
-	counts, err := kernel.MergeRows(part, part, dtype, c.delta, first, len(part)/stride)
+	defined := map[int][]span{}
+	for row := range len(part) / stride {
+		if !c.change.defined.rows[first+row] {
+			continue
+		}
+		spans, err := c.change.definedRow(first+row, part[row*stride:][:stride], first)
+		if err != nil {
+			return err
+		}
+		defined[row] = spans
+	}
+	counts, err := c.change.merge(part, first)
 	if err != nil {
 		return err
 	}
 	c.changed += counts.Changed
-	for row, want := range defined {
-		if !bytes.Equal(part[row*stride:(row+1)*stride], want) {
+	for row, spans := range defined {
+		if !agrees(part[row*stride:][:stride], spans) {
 			return mismatch(c.item, "the host's own merge of row %d is not what the definition gives: a fault of this machine or of tenon", first+row)
 		}
 	}
-	for row := range len(part) / stride {
-		want := kernel.SignedSum(part[row*stride:(row+1)*stride], dtype, c.probe)
-		got := c.said.product[first+row]
-		if got != want && !(math.IsNaN(got) && math.IsNaN(want)) {
-			return mismatch(c.item, "row %d times the probe is %v; the merge rule gives exactly %v", first+row, got, want)
-		}
-	}
 	c.digest.Write(part)
-	return nil
+	return c.probe.add(part, c.said.product)
 }
 
 // end checks what is known of the tensor as a whole.

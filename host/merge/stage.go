@@ -26,13 +26,16 @@ type Staged struct {
 
 // Stage has a backend compute the plan's generation and verifies it: every planned tensor and no other, digests recomputed from the
 // resident bytes, and each row's product with a probe chosen now, all held against the host's own merge. When it fails the backend is told
-// to forget the generation.
+// to forget the generation. A change of a form that the backend does not compute is refused before.
 func (p *Plan) Stage(ctx context.Context, client backendpb.BackendClient) (*Staged, error) {
 	return p.StageTelling(ctx, client, nil)
 }
 
 // StageTelling is Stage that tells how many tensors are done, and of how many. told may be nil.
 func (p *Plan) StageTelling(ctx context.Context, client backendpb.BackendClient, told func(done, total int)) (*Staged, error) {
+	if err := p.checkForms(ctx, client); err != nil {
+		return nil, err
+	}
 	staged := &Staged{Plan: p}
 	err := p.stage(ctx, client, staged, told)
 	if err == nil {

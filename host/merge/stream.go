@@ -12,7 +12,6 @@ import (
 	"github.com/tenon-ml/tenon/host/durable"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/sdk/backend/backendpb"
-	"github.com/tenon-ml/tenon/sdk/tensor"
 )
 
 // batchBytes is about how much the backend is asked to merge at a time. It goes no further ahead of the checks than this, so that what is
@@ -97,14 +96,15 @@ func (w *writing) batches() [][]piece {
 
 // mergeBatch has the backend write some tensors into the shards, and checks each when it is written.
 func (w *writing) mergeBatch(ctx context.Context, client backendpb.BackendClient, batch []piece, checks *couples) error {
-	// The files carry no digests: the host has identified the base and finds out whether it changes, and the adapter is a sealed copy.
+	// The files carry no digests: the host has identified the base and finds out whether it changes, and the others are private copies.
 	request := new(backendpb.MergeRequest)
 	for _, s := range w.plan.Base.Shards {
 		request.Inputs = append(request.Inputs, &backendpb.File{Path: s.File.Path(), Size: s.Size})
 	}
-	weights := w.plan.Adapter.Weights
-	factors := int32(len(request.Inputs))
-	request.Inputs = append(request.Inputs, &backendpb.File{Path: weights.Path(), Size: weights.Size()})
+	first := int32(len(request.Inputs))
+	for _, f := range w.plan.files {
+		request.Inputs = append(request.Inputs, &backendpb.File{Path: f.Path(), Size: f.Size()})
+	}
 	for i, s := range w.layout.shards {
 		request.Outputs = append(request.Outputs, &backendpb.File{Path: filepath.Join(w.work.model, s.name), Size: w.layout.shards[i].size})
 	}
@@ -112,7 +112,7 @@ func (w *writing) mergeBatch(ctx context.Context, client backendpb.BackendClient
 	for _, c := range batch {
 		events.planned[c.to.Name] = *c.item
 		request.Tensors = append(request.Tensors, &backendpb.Output{
-			Base: backendTensor(c.from.Ref, int32(c.from.File)), Patch: c.item.patch(factors), Merged: backendTensor(c.to, int32(c.to.File)),
+			Base: backendTensor(c.from, int32(c.from.File)), Patch: c.item.patch(first), Merged: backendTensor(c.to, int32(c.to.File)),
 		})
 	}
 	stream, err := client.Merge(ctx, request)
@@ -154,7 +154,7 @@ func (w *writing) merged(c piece, event *backendpb.MergeEvent) *reading {
 func (w *writing) reading(c piece, done func(finished) error) *reading {
 	must := &original{plan: w.plan, piece: c, seed: w.seed}
 	return &reading{file: w.files[c.to.File], ref: c.to, must: must, progress: w.meter.add, done: func(sum [32]byte) error {
-		must.delta = nil
+		must.change = nil
 		return done(finished{sum, must.changed})
 	}}
 }
@@ -165,11 +165,11 @@ func (w *writing) copyUntouched(ctx context.Context, checks *couples) error {
 	copies.SetLimit(runtime.GOMAXPROCS(0))
 	for _, r := range w.layout.runs(func(c piece) bool { return !w.isDone(c.to.Name) }) {
 		copies.Go(func() error {
-			source, target := w.plan.Base.Shards[r.source], w.files[r.target]
+			source, target := r.source, w.files[r.target]
 			if !w.cloned[r.target] {
 				err := durable.CopyRange(copying, target, r.to, source.Os(), r.from, r.length)
 				if errors.Is(err, io.ErrUnexpectedEOF) {
-					return fault.New(fault.STChanged, "the file has become shorter since it was opened").In(source.File.Name()).
+					return fault.New(fault.STChanged, "the file has become shorter since it was opened").In(source.Name()).
 						Fix("merge again, on a base that nobody is writing to")
 				}
 				if copying.Err() != nil {
@@ -187,12 +187,4 @@ func (w *writing) copyUntouched(ctx context.Context, checks *couples) error {
 		})
 	}
 	return copies.Wait()
-}
-
-func backendTensor(ref tensor.Ref, file int32) *backendpb.Tensor {
-	shape := make([]int64, len(ref.Shape))
-	for i, d := range ref.Shape {
-		shape[i] = int64(d)
-	}
-	return &backendpb.Tensor{Name: ref.Name, Dtype: ref.DType.String(), Shape: shape, File: file, Offset: ref.Offset, Length: ref.Length}
 }

@@ -20,7 +20,12 @@ import (
 
 // Verify reads every byte of a merged directory and holds it against the receipt. Everything that is wrong comes back in one fault.List:
 // a tensor whose bytes differ, a header or other file that differs, a file that is missing, and one the receipt does not know.
+//
+// A path of a file is that of a merged GGUF file, whose receipt lies beside it.
 func Verify(ctx context.Context, dir string) (*Receipt, error) {
+	if isFile(dir) {
+		return verifyGGUF(ctx, dir)
+	}
 	r, err := ReadReceipt(dir)
 	if err != nil {
 		return nil, err
@@ -111,17 +116,20 @@ func (r *Receipt) lacks(dir string) (faults fault.List) {
 		sum, err := hex.DecodeString(t.SHA256)
 		if err != nil || len(sum) != sha256.Size {
 			bad(fmt.Sprintf("/tensors/%d/sha256", i), "%q is no SHA-256", t.SHA256)
-		} else if t.Merged {
+		} else if t.Merged || t.Added {
 			merged[t.Name] = [32]byte(sum)
 		}
 	}
 	if content := DigestString(merged.content()); len(merged) == 0 {
-		bad("/tensors", "no tensor is a merged one")
+		bad("/tensors", "no tensor is a merged or an added one")
 	} else if len(faults) == 0 && r.Content != content {
 		bad("/content", "the content is %s, and that of the listed tensors %s", r.Content, content)
 	}
 	if len(r.Adapters) == 0 {
 		bad("/adapters", "no adapter was merged")
+	}
+	if len(r.Adapters) > 1 && r.Combination == nil {
+		bad("/combination", "nothing says how %d adapters became one change", len(r.Adapters))
 	}
 	if r.Gate.Verdict.Open() == (r.Gate.Override != "") {
 		bad("/gate", "the merge has neither an open verdict nor a reason to go without one, or it has both")

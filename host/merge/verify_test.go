@@ -89,6 +89,7 @@ func TestVerifyReceipts(t *testing.T) {
 		}, "/tensors"},
 		{"another content", func(r *merge.Receipt) { r.Content = r.Generation }, "/content"},
 		{"no adapter", func(r *merge.Receipt) { r.Adapters = nil }, "/adapters"},
+		{"two adapters, and not how", func(r *merge.Receipt) { r.Adapters = append(r.Adapters, r.Adapters...) }, "/combination"},
 		{"no gate", func(r *merge.Receipt) { r.Gate = merge.ReceiptGate{} }, "/gate"},
 		{"no digest", func(r *merge.Receipt) { r.Tensors[0].SHA256 = "" }, "/tensors/0/sha256"},
 	} {

@@ -43,7 +43,8 @@ func (e *Interrupted) Unwrap() error { return e.Err }
 
 // Write merges into a new checkpoint directory: the base's tensors, dtypes and metadata, its other files, and a receipt. Everything is
 // written beside it in a work directory, read back and checked as it is written, synced, and only then renamed: whatever happens, Dir
-// does not exist or is complete.
+// does not exist or is complete. A parameter that the base does not have is put at the end of the last file, which has a header of its own then.
+// A change of a form that the backend does not compute is refused before anything is written.
 //
 // A merge that is killed, canceled, or that the disk or the backend fails leaves the work directory behind, and the same merge takes over
 // what is finished in it: the last two say so with an *Interrupted.
@@ -53,6 +54,9 @@ func (p *Plan) Write(ctx context.Context, client backendpb.BackendClient, o Outp
 		return nil, fault.New(fault.UsageFlag, "no output directory").In(o.Dir).Wrap(err)
 	}
 	if err := refuseExisting(out); err != nil {
+		return nil, err
+	}
+	if err := p.checkForms(ctx, client); err != nil {
 		return nil, err
 	}
 	if err := p.Base.Unchanged(); err != nil {
@@ -110,9 +114,12 @@ func (w *writing) fill(ctx context.Context, client backendpb.BackendClient, gate
 		return nil, err
 	}
 	receipt := &Receipt{
-		SchemaVersion: ReceiptSchema, Rule: Rule, Generation: DigestString(p.Digest), Gate: gate,
+		SchemaVersion: ReceiptSchema, Rule: p.Rule(), Generation: DigestString(p.Digest), Gate: gate,
 		Base:     ReceiptBase{p.Base.Ref, DigestString(p.Base.Digest)},
 		Adapters: []ReceiptAdapter{{p.Adapter.Ref, DigestString(p.Adapter.Digest), report.Number(p.Multiplier)}},
+	}
+	if p.Combination != nil {
+		receipt.Adapters, receipt.Combination = p.Combination.receipt()
 	}
 	if err := w.list(ctx, receipt); err != nil {
 		return nil, err
