@@ -126,7 +126,7 @@ func (w *watcher) ended(ctx context.Context, o outcome) {
 // isolate moves what was refused to quarantine.
 func (w *watcher) isolate(ctx context.Context, e *entry, o outcome, path string) {
 	if o.report == nil {
-		alias := e.name
+		alias := e.alias
 		if server.CheckAlias(alias, "") != nil {
 			alias = ""
 		}

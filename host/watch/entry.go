@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tenon-ml/tenon/host/bundle"
 	"github.com/tenon-ml/tenon/host/fault"
 	"github.com/tenon-ml/tenon/host/report"
 	"github.com/tenon-ml/tenon/host/server"
@@ -25,6 +26,7 @@ const (
 // entry is what is known of one name in the folder.
 type entry struct {
 	name    string
+	alias   string      // what it would be called; "" before it settled
 	print   fingerprint // at the last look
 	since   time.Time   // when it was first seen so
 	handled fingerprint // that has been dealt with
@@ -42,7 +44,7 @@ type fingerprint [32]byte
 type found struct {
 	print    fingerprint
 	mode     fs.FileMode
-	complete bool // a directory with a configuration and weights, and nobody writing, as far as names tell
+	complete bool // a directory with a configuration and weights, or a file, and nobody writing, as far as names tell
 }
 
 // scan looks at every name in the folder and begins with what is complete.
@@ -124,7 +126,7 @@ func look(path string) (found, error) {
 		if err != nil {
 			return found{}, err
 		}
-		config, weights, temporary := false, false, false
+		config, weights, kept, temporary := false, false, false, false
 		for _, name := range names {
 			file, err := os.Lstat(filepath.Join(path, name))
 			if err != nil {
@@ -132,10 +134,14 @@ func look(path string) (found, error) {
 			}
 			line(name, file)
 			config = config || name == "adapter_config.json"
+			kept = kept || name == "adapter.safetensors" || name == "adapter.gguf"
 			weights = weights || weightsEndings[strings.ToLower(filepath.Ext(name))]
 			temporary = temporary || strings.HasPrefix(name, ".") && weightsLike(name) || strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".tmp")
 		}
-		f.complete = config && weights && !temporary
+		f.complete = (config && weights || kept) && !temporary
+	}
+	if info.Mode().IsRegular() {
+		_, f.complete = aliasOf(filepath.Base(path))
 	}
 	f.print = fingerprint(h.Sum(nil))
 	return f, nil
@@ -153,34 +159,51 @@ func (w *watcher) begin(ctx context.Context, e *entry, f found) {
 	refuse := func(cause *fault.Error) {
 		w.start(ctx, e, func(context.Context) outcome { return outcome{refusal: cause.In(path)} })
 	}
+	alias, isAdapter := e.name, f.mode.IsDir()
+	if f.mode.IsRegular() {
+		alias, isAdapter = aliasOf(e.name)
+	}
+	e.alias = alias
 	switch {
-	case f.mode.IsDir():
-		if err := server.CheckAlias(e.name, w.options.Base); err != nil {
+	case isAdapter:
+		if err := server.CheckAlias(alias, w.options.Base); err != nil {
 			if list := fault.All(err); len(list) > 0 {
-				refuse(fault.New(list[0].Code, "%s", list[0].Cause).Fix("%s, for the directory", list[0].Remedy))
+				refuse(fault.New(list[0].Code, "%s", list[0].Cause).Fix("%s, for the directory or file", list[0].Remedy))
 			}
 			return
 		}
 		if f.complete {
 			e.told = false
-			w.start(ctx, e, func(ctx context.Context) outcome { return w.take(ctx, e.name, path) })
+			w.start(ctx, e, func(ctx context.Context) outcome { return w.take(ctx, alias, path) })
 			return
 		}
 		w.tell(e, "a directory of the watched folder is no adapter yet: adapter_config.json or the weights are missing", path)
 	case f.mode&fs.ModeSymlink != 0:
-		refuse(fault.New(fault.IOFileType, "this is a symbolic link, and links are not followed").Fix("put the directory itself into the folder"))
+		refuse(fault.New(fault.IOFileType, "this is a symbolic link, and links are not followed").Fix("put the directory or file itself into the folder"))
 		return
 	case !f.mode.IsRegular():
 		refuse(fault.New(fault.IOFileType, "this is a device, FIFO or socket, not an adapter").Fix("put the adapter's directory into the folder"))
 		return
 	case isArchive(e.name):
-		refuse(fault.New(fault.ADArchive, "this is an archive, and bundles are not read").
-			Fix("unpack it, and put the directory that holds adapter_config.json and adapter_model.safetensors into the folder"))
+		refuse(fault.New(fault.ADArchive, "this is an archive of a kind that is not read").
+			Fix("put in a bundle, NAME.tar.zst or NAME.tar.gz, or the directory that holds adapter_config.json and adapter_model.safetensors"))
 		return
 	default:
 		w.tell(e, "a file of the watched folder is no adapter, and is left alone", path)
 	}
 	e.handled = e.print
+}
+
+// aliasOf is the alias of an adapter that is one file, by its name; ok is false for a name that no such adapter has.
+func aliasOf(name string) (alias string, ok bool) {
+	if stem, ok := bundle.Stem(name); ok {
+		return stem, true
+	}
+	switch extension := filepath.Ext(name); strings.ToLower(extension) {
+	case ".safetensors", ".gguf":
+		return strings.TrimSuffix(name, extension), true
+	}
+	return name, false
 }
 
 // tell says once what an entry is, however often it changes and stays that.
@@ -192,7 +215,7 @@ func (w *watcher) tell(e *entry, what, path string) {
 }
 
 func isArchive(name string) bool {
-	return slices.ContainsFunc([]string{".tar", ".zst", ".gz", ".tgz", ".zip", ".xz", ".bz2", ".7z"}, func(end string) bool {
+	return slices.ContainsFunc([]string{".tar", ".zst", ".gz", ".tgz", ".zip", ".xz", ".bz2", ".7z", ".rar"}, func(end string) bool {
 		return strings.HasSuffix(strings.ToLower(name), end)
 	})
 }

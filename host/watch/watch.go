@@ -1,9 +1,9 @@
-// Package watch takes in adapters that are put into a folder. Each directory in it is an adapter, and its name the alias: when it is complete it
-// is checked and made live, or moved to quarantine with the report that says why. What is removed from the folder stays live: a server is
-// told to forget an adapter, not left to guess it.
+// Package watch takes in adapters that are put into a folder. Each directory in it is an adapter, and so is each bundle and each single file that
+// may be one; the name without its ending is the alias. When it is complete it is checked and made live, or moved to quarantine with the report
+// that says why. What is removed from the folder stays live: a server is told to forget an adapter, not left to guess it.
 //
-// A directory counts as complete when it has a configuration and weights, and nothing in it has changed for a while; it does not matter whether
-// it was copied there or renamed. New bytes under an old name are taken in as a new generation. Names that begin with a dot are nobody's
+// A directory counts as complete when it has a configuration and weights, and nothing in it has changed for a while, and a file when it has not
+// changed for a while; it does not matter whether it was copied there or renamed. New bytes under an old name are taken in as a new generation. Names that begin with a dot are nobody's
 // business, which makes them the place to copy to before a rename.
 package watch
 

@@ -67,6 +67,9 @@ func (g *gatekeeper) Check(ctx context.Context, ref string) (*report.Report, err
 
 func (g *gatekeeper) judge(ctx context.Context, ref string) (*report.Report, error) {
 	text, err := os.ReadFile(filepath.Join(ref, "adapter_config.json"))
+	if errors.Is(err, syscall.ENOTDIR) {
+		text, err = os.ReadFile(ref) // one file
+	}
 	if err != nil {
 		return nil, fault.New(fault.IONotFound, "it has gone").Wrap(err)
 	}
@@ -228,7 +231,7 @@ func TestOddThings(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"bundle.tar.zst": "x", "README.md": "hello", "report.zip": "x"} {
+	for name, text := range map[string]string{"bundle.rar": "x", "README.md": "hello", "report.zip": "x"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +244,7 @@ func TestOddThings(t *testing.T) {
 	var log bytes.Buffer
 	watched(t, dir, g, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, func() {
 		for name, want := range map[string]fault.Code{
-			"link": fault.IOFileType, "pipe": fault.IOFileType, "bundle.tar.zst": fault.ADArchive, "report.zip": fault.ADArchive,
+			"link": fault.IOFileType, "pipe": fault.IOFileType, "bundle.rar": fault.ADArchive, "report.zip": fault.ADArchive,
 			"a name\x1b[31m": fault.ADName, "base": fault.ADName,
 		} {
 			var places []string
@@ -261,7 +264,7 @@ func TestOddThings(t *testing.T) {
 		until(t, "after", func() bool { return len(g.list()) == 1 })
 	})
 	slices.Sort(g.refused)
-	if got, want := strings.Join(g.refused, ","), " NAME,base NAME,bundle.tar.zst AD_ARCHIVE,link IO_FILE_TYPE,pipe IO_FILE_TYPE,report.zip AD_ARCHIVE"; got != want {
+	if got, want := strings.Join(g.refused, ","), " NAME,base NAME,bundle.rar AD_ARCHIVE,link IO_FILE_TYPE,pipe IO_FILE_TYPE,report.zip AD_ARCHIVE"; got != want {
 		t.Errorf("told of %q, want %q", got, want)
 	}
 	for _, want := range []string{"code=NAME", `finding="`, "verdict=deny", "code=AD_ARCHIVE", `path="?` + dir} {
@@ -370,5 +373,58 @@ func TestFolderThatCannotBeWatched(t *testing.T) {
 	}
 	if err := Watch(t.Context(), t.TempDir(), &gatekeeper{}, Options{Action: "delete"}); err == nil {
 		t.Error("an action that there is none of was taken")
+	}
+}
+
+// TestFiles puts adapters that are one file into a folder: what may be one is taken in under its name without the ending when nobody writes to
+// it any more, and what is an archive of another kind is refused.
+func TestFiles(t *testing.T) {
+	dir, g := t.TempDir(), &gatekeeper{}
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watched(t, dir, g, Options{}, func() {
+		aliases := map[string]string{"a.tar.zst": "a", "b.tar.gz": "b", "c.TGZ": "c", "d.safetensors.zst": "d", "e.safetensors": "e", "f.gguf": "f"}
+		for name := range aliases {
+			write(name, "ok")
+		}
+		write("notes.txt", "ok")
+		write(".hidden.tar.zst", "ok")
+		for _, alias := range aliases {
+			until(t, alias+" is live", func() bool { return slices.Contains(g.list(), alias+"=") })
+		}
+		write("bad.tar.zst", "deny")
+		quarantined(t, dir, "bad.tar.zst-abababababab", "bad.tar.zst")
+		for _, name := range []string{"x.zip", "x.7z", "x.tar", "base.tar.zst"} {
+			write(name, "ok")
+			until(t, name+" is refused", func() bool {
+				found, _ := filepath.Glob(filepath.Join(dir, QuarantineName, name+"-*", name))
+				return len(found) == 1
+			})
+		}
+		if got := g.list(); len(got) != len(aliases) {
+			t.Errorf("offered %q", got)
+		}
+		// A file that grows is looked at when it has stopped.
+		write("slow.tar.gz", "o")
+		for range 20 {
+			time.Sleep(5 * time.Millisecond)
+			f, err := os.OpenFile(filepath.Join(dir, "slow.tar.gz"), os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteString("k")
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "it has grown", func() bool { return slices.Contains(g.list(), "slow=") })
+	})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !slices.Contains(g.refused, " "+string(fault.ADName)) && !slices.Contains(g.refused, "base "+string(fault.ADName)) {
+		t.Errorf("refused %q", g.refused)
 	}
 }
