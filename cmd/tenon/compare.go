@@ -87,7 +87,7 @@ func (c *command) compareAdapters(ctx context.Context, baseRef, first, second st
 			problems = append(problems, err)
 			continue
 		}
-		defer binding.Adapter.Close()
+		defer binding.Close()
 		bindings = append(bindings, binding)
 	}
 	if err := errors.Join(problems...); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -18,11 +17,12 @@ import (
 func (c *command) merge() *cobra.Command {
 	var request host.MergeRequest
 	var chosen backendChoice
-	var dtype, failOn, shardSize string
+	var failOn, shardSize string
 	var noCheck bool
+	var method, majority string
 	cmd := &cobra.Command{
-		Use:   "merge ADAPTER[@SCALE] --base MODEL --out DIR",
-		Short: "Check an adapter and write the merged checkpoint, with a receipt",
+		Use:   "merge ADAPTER[@SCALE]... --base MODEL --out DIR",
+		Short: "Check adapters and write the merged checkpoint, with a receipt",
 		Long: `Merge checks an adapter and, when the gate is open, writes W' = W + s B A into a
 new checkpoint directory with the base's shards, dtypes and other files, and a
 receipt that tenon verify holds every byte against. The directory appears
@@ -32,17 +32,43 @@ it stopped when the same command is given again.
 --shard-size cuts the checkpoint anew, into files of at most so many bytes of
 tensors; without it the base's files are kept.
 
+With a base that is a GGUF file a GGUF file is written, with its receipt beside
+it. Its keys, and all that no adapter changes, stay as they are. What is stored
+as F32, F16, BF16 or Q8_0 keeps its type; for other quantised types --dtype says
+how to store what is merged, and the receipt how much of the change that keeps.
+
 SCALE multiplies the adapter's own scale: my-adapter@0.5 applies half of it, and
-is what the gate judges.`,
-		Args: arguments(cobra.ExactArgs(1)),
+is what the gate judges. What an adapter replaces is put in place whole.
+
+Several adapters become one change of the base, each checked beside the others.
+--method says how, of what each adds to a weight (not of its factors):
+
+  linear           the sum of the changes, each times its scale (the default)
+  cat              the same
+  svd              of that sum the nearest of rank --svd-rank
+  ties             the largest entries of each change, and of those the ones of
+                   the elected sign, averaged
+  dare_ties        entries drawn at random and rescaled, then as ties
+  dare_linear      entries drawn at random and rescaled, summed
+  magnitude_prune  the largest entries of each change, summed`,
+		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			request.Mixture.Method, request.Mixture.Majority = merge.Method(method), merge.Majority(majority)
 			err := errors.Join(need("base", request.Base), need("out", request.Out),
-				oneOf("dtype", dtype, "keep"), oneOf("fail-on", failOn, "warn", "deny"), overrideReason(noCheck, request.Override))
+				oneOf("dtype", request.DType, "keep", "q8_0", "f16", "bf16", "f32"), oneOf("fail-on", failOn, "warn", "deny"), overrideReason(noCheck, request.Override),
+				mixtureFlags(request.Mixture, cmd.Flags().Changed))
 			if err != nil {
 				return err
 			}
 			if request.Adapter, request.Scale, err = splitScale(args[0]); err != nil {
 				return err
+			}
+			for _, arg := range args[1:] {
+				ref, scale, err := splitScale(arg)
+				if err != nil {
+					return err
+				}
+				request.Others = append(request.Others, host.Portion{Adapter: ref, Scale: scale})
 			}
 			if shardSize != "" {
 				if request.ShardBytes, err = parseSize(shardSize); err != nil {
@@ -73,17 +99,45 @@ is what the gate judges.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&request.Base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout")
-	flags.StringVar(&request.Out, "out", "", "`DIR` to write; must not exist")
+	flags.StringVar(&request.Base, "base", "", "base checkpoint: a `DIR` in Hugging Face layout, or a .gguf file")
+	flags.StringVar(&request.Out, "out", "", "`DIR` to write, or .gguf file; must not exist")
 	c.evidenceFlags(flags)
 	flags.StringArrayVar(&request.With, "with", nil, "`ADAPTER` to compare with in the check; repeat for several")
 	chosen.flags(flags)
-	flags.StringVar(&dtype, "dtype", "keep", "`DTYPE` of the merged tensors: keep")
+	flags.StringVar(&request.DType, "dtype", "keep", "`DTYPE` of merged matrices: keep or, of a GGUF file, q8_0, f16, bf16 or f32")
 	flags.StringVar(&shardSize, "shard-size", "", "cut into files of at most `SIZE`, such as 5GB (default: as the base)")
 	flags.StringVar(&failOn, "fail-on", "deny", "`VERDICT` that exits 1: deny, or warn as well")
 	flags.BoolVar(&noCheck, "no-check", false, "merge without diagnostics; needs --reason, which the receipt records")
 	flags.StringVar(&request.Override, "reason", "", "why the gate is overridden, as `TEXT`")
+	flags.StringVar(&method, "method", "", "how several adapters become one change: a `METHOD` of those above (default: linear)")
+	flags.Float64Var(&request.Mixture.Density, "density", 0.5, "`SHARE` of the entries of each change that stay")
+	flags.StringVar(&majority, "majority-sign", string(merge.Total), "elects a sign by the `SUM` of the entries, total, or by their number, frequency")
+	flags.Uint64Var(&request.Mixture.Seed, "seed", 0, "`NUMBER` that what is drawn depends on")
+	flags.IntVar(&request.Mixture.Rank, "svd-rank", 0, "`RANK` of the result of svd (default: the largest of the adapters')")
 	return cmd
+}
+
+// mixtureFlags refuses a flag that the method does not use, and a density or rank that the flag's zero would hide.
+func mixtureFlags(m merge.Mixture, given func(name string) bool) error {
+	used := map[string]bool{
+		"density":       m.Method.Prunes(),
+		"majority-sign": m.Method.Elects(),
+		"seed":          m.Method.Draws(),
+		"svd-rank":      m.Method == merge.SVD,
+	}
+	var errs []error
+	for _, name := range []string{"density", "majority-sign", "seed", "svd-rank"} {
+		if given(name) && !used[name] {
+			errs = append(errs, fault.New(fault.UsageFlag, "--%s has no meaning for this method", name).Fix("give a --method that uses it; see tenon merge --help"))
+		}
+	}
+	if given("density") && m.Density == 0 {
+		errs = append(errs, fault.New(fault.UsageFlag, "with --density 0 nothing would stay").Fix("give a share above 0"))
+	}
+	if given("svd-rank") && m.Rank < 1 {
+		errs = append(errs, fault.New(fault.UsageFlag, "--svd-rank is at least 1"))
+	}
+	return errors.Join(errs...)
 }
 
 func overrideReason(noCheck bool, reason string) error {
@@ -110,26 +164,33 @@ func splitScale(arg string) (ref string, scale float64, err error) {
 }
 
 func (c *command) printReceipt(r *merge.Receipt, out string) error {
-	merged, changed := 0, int64(0)
+	merged, added, changed := 0, 0, int64(0)
 	for _, t := range r.Tensors {
 		if t.Merged {
 			merged++
-			changed += t.Changed
 		}
+		if t.Added {
+			added++
+		}
+		changed += t.Changed
+	}
+	also := ""
+	if added > 0 {
+		also = fmt.Sprintf(", %d added", added)
 	}
 	verdict := string(r.Gate.Verdict)
 	if r.Gate.Override != "" {
 		verdict = "not checked: " + r.Gate.Override
 	}
-	_, err := fmt.Fprintf(c.stdout, "merged   %s\nverdict  %s\ntensors  %d merged, %d copied, %s entries changed\ncontent  %s\nreceipt  %s\n",
-		report.Escape(out), report.Escape(verdict), merged, len(r.Tensors)-merged, report.Count(changed), r.Content,
-		report.Escape(filepath.Join(out, merge.ReceiptName)))
-	return err
+	_, err := fmt.Fprintf(c.stdout, "merged   %s\nverdict  %s\ntensors  %d merged, %d copied%s, %s entries changed\ncontent  %s\nreceipt  %s\n",
+		report.Escape(out), report.Escape(verdict), merged, len(r.Tensors)-merged-added, also, report.Count(changed), r.Content,
+		report.Escape(receiptPath(r, out)))
+	return errors.Join(err, c.printKept(r))
 }
 
 func (c *command) verify() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify DIR",
+		Use:   "verify DIR | FILE.gguf",
 		Short: "Hold a merged checkpoint against its receipt, byte by byte",
 		Args:  arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -73,7 +73,7 @@ func (c *command) root() *cobra.Command {
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", "Flags.FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.activate(), c.rollback(), c.unload(), c.ps(), c.status(), c.history(), c.events(), c.keyCommand(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.bankCommand(), c.policyCommand(), c.auditCommand(), c.registryCommand(),
+	root.AddCommand(c.check(), c.merge(), c.verify(), c.serve(), c.load(), c.activate(), c.rollback(), c.unload(), c.ps(), c.status(), c.history(), c.events(), c.keyCommand(), c.inspect(), c.eval(), c.compare(), c.sweep(), c.compress(), c.convert(), c.pack(), c.bankCommand(), c.policyCommand(), c.auditCommand(), c.registryCommand(),
 		c.moduleCommand(), c.backendCommand(), c.bench(), c.version())
 	for _, name := range []string{"check", "merge", "serve", "eval", "compare", "sweep", "bank", "module"} {
 		for _, cmd := range root.Commands() {
