@@ -2,34 +2,15 @@ package main
 
 import (
 	"bufio"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
+	"github.com/tenon-ml/tenon/host/gguf"
 	"github.com/tenon-ml/tenon/host/safetensors"
 	"github.com/tenon-ml/tenon/sdk/tensor"
 )
-
-// Types and the alignment of GGUF, version 3, as far as they are written here.
-const (
-	ggufUint32    = 4
-	ggufFloat32   = 6
-	ggufString    = 8
-	ggufF32       = 0
-	ggufBF16      = 30
-	ggufAlignment = 32
-)
-
-// ggufTensor is one tensor as GGUF has it: row-major, with norms in F32, as llama.cpp wants them.
-type ggufTensor struct {
-	name   string
-	shape  []int
-	dtype  uint32
-	bytes  []byte
-	offset int // in the data
-}
 
 // writeGGUF writes the checkpoint of one shard in dir, which writeBase wrote, as one file that llama.cpp loads. It has no vocabulary: texts are
 // token ids.
@@ -43,7 +24,7 @@ func writeGGUF(path, dir string, s shapes) error {
 		return err
 	}
 	defer from.Close()
-	tensors, err := s.gguf(from)
+	tensors, data, err := s.gguf(from)
 	if err != nil {
 		return err
 	}
@@ -52,121 +33,73 @@ func writeGGUF(path, dir string, s shapes) error {
 		return err
 	}
 	defer f.Close()
-	w := bufio.NewWriterSize(f, 1<<20)
-	head := s.ggufHead(tensors)
-	for _, part := range append([][]byte{head}, ggufData(len(head), tensors)...) {
+	buffer := bufio.NewWriterSize(f, 1<<20)
+	w, err := gguf.NewWriter(buffer, s.ggufPairs(), tensors, gguf.DefaultAlignment)
+	if err != nil {
+		return err
+	}
+	for _, part := range data {
 		if _, err := w.Write(part); err != nil {
 			return err
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := w.Close(); err != nil {
+		return err
+	}
+	if err := buffer.Flush(); err != nil {
 		return err
 	}
 	return f.Close()
 }
 
-// gguf converts names, the order of q's and k's rows, and norms.
-func (s shapes) gguf(from *safetensors.File) ([]ggufTensor, error) {
-	var out []ggufTensor
-	offset := 0
+// gguf converts names, the order of q's and k's rows, and norms, which llama.cpp wants in F32. It returns the tensors and their bytes.
+func (s shapes) gguf(from *safetensors.File) (tensors []gguf.Tensor, data [][]byte, err error) {
+	llama, ok := gguf.ArchitectureOf("llama")
+	if !ok {
+		return nil, nil, fmt.Errorf("the names of a llama are not known")
+	}
 	for _, e := range s.tensors() {
-		t, ok := from.Tensor(e.Name)
-		if !ok {
-			return nil, fmt.Errorf("the checkpoint has no tensor %q", e.Name)
+		t, found := from.Tensor(e.Name)
+		name, named := llama.GGUF(e.Name)
+		if !found || !named {
+			return nil, nil, fmt.Errorf("the checkpoint has no tensor %q, or GGUF no name for it", e.Name)
 		}
-		g := ggufTensor{name: ggufName(e.Name), shape: e.Shape, dtype: ggufBF16, bytes: from.Bytes(t), offset: offset}
-		switch {
-		case len(e.Shape) == 1:
+		kind, raw := gguf.BF16, from.Bytes(t)
+		if len(e.Shape) == 1 {
 			wide := make([]float32, e.Shape[0])
-			if err := tensor.ToF32(wide, g.bytes, e.DType); err != nil {
-				return nil, err
+			if err := tensor.ToF32(wide, raw, e.DType); err != nil {
+				return nil, nil, err
 			}
-			g.dtype, g.bytes = ggufF32, nil
-			for _, v := range wide {
-				var err error
-				if g.bytes, err = binary.Append(g.bytes, binary.LittleEndian, v); err != nil {
-					return nil, err
-				}
+			kind, raw = gguf.F32, make([]byte, 4*len(wide))
+			if err := gguf.EncodeRow(raw, wide, kind); err != nil {
+				return nil, nil, err
 			}
-		case strings.HasSuffix(e.Name, "q_proj.weight"):
-			g.bytes = interleave(g.bytes, s.heads, e.Shape)
-		case strings.HasSuffix(e.Name, "k_proj.weight"):
-			g.bytes = interleave(g.bytes, s.kvHeads, e.Shape)
+		} else if heads := llama.Heads(name, s.heads, s.kvHeads); heads > 0 {
+			rows := slices.Clone(raw)
+			if err := gguf.RowsToGGUF(rows, raw, e.Shape[0], heads); err != nil {
+				return nil, nil, err
+			}
+			raw = rows
 		}
-		offset += aligned(len(g.bytes))
-		out = append(out, g)
+		tensors, data = append(tensors, gguf.Tensor{Name: name, Type: kind, Shape: e.Shape}), append(data, raw)
 	}
-	return out, nil
+	return tensors, data, nil
 }
 
-// ggufNames are the parts of names that differ.
-var ggufNames = strings.NewReplacer(
-	"model.embed_tokens", "token_embd", "model.norm", "output_norm", "lm_head", "output", "model.layers", "blk",
-	"input_layernorm", "attn_norm", "post_attention_layernorm", "ffn_norm", "self_attn.q_proj", "attn_q", "self_attn.k_proj", "attn_k",
-	"self_attn.v_proj", "attn_v", "self_attn.o_proj", "attn_output", "mlp.gate_proj", "ffn_gate", "mlp.up_proj", "ffn_up",
-	"mlp.down_proj", "ffn_down",
-)
-
-func ggufName(name string) string { return ggufNames.Replace(name) }
-
-// interleave reorders the rows of each head: checkpoints turn rows i and i + half of a head together, llama.cpp rows 2i and 2i + 1.
-func interleave(rows []byte, heads int, shape []int) []byte {
-	out := make([]byte, 0, len(rows))
-	each, half := len(rows)/shape[0], shape[0]/heads/2
-	for head := range heads {
-		for i := range half {
-			for _, row := range []int{2*head*half + i, (2*head+1)*half + i} {
-				out = append(out, rows[row*each:(row+1)*each]...)
-			}
-		}
-	}
-	return out
-}
-
-func aligned(n int) int { return (n + ggufAlignment - 1) / ggufAlignment * ggufAlignment }
-
-// ggufHead is all before the padding and the data.
-func (s shapes) ggufHead(tensors []ggufTensor) []byte {
-	little := binary.LittleEndian
-	text := func(to []byte, t string) []byte { return append(little.AppendUint64(to, uint64(len(t))), t...) }
-	values := []struct {
+// ggufPairs are the keys that llama.cpp asks for.
+func (s shapes) ggufPairs() []gguf.Pair {
+	pairs := []gguf.Pair{gguf.TextPair("general.architecture", "llama"), gguf.TextPair("general.name", "speed-bench"),
+		gguf.TextPair("tokenizer.ggml.model", "no_vocab"), gguf.FloatPair("llama.attention.layer_norm_rms_epsilon", normEpsilon),
+		gguf.FloatPair("llama.rope.freq_base", ropeTheta)}
+	for _, size := range []struct {
 		key   string
-		value any
+		value int
 	}{
-		{"general.architecture", "llama"}, {"general.name", "speed-bench"}, {"tokenizer.ggml.model", "no_vocab"},
-		{"llama.vocab_size", s.vocab}, {"llama.context_length", contextLength}, {"llama.embedding_length", s.hidden},
-		{"llama.block_count", s.layers}, {"llama.feed_forward_length", s.intermediate}, {"llama.attention.head_count", s.heads},
-		{"llama.attention.head_count_kv", s.kvHeads}, {"llama.rope.dimension_count", s.hidden / s.heads},
-		{"llama.attention.layer_norm_rms_epsilon", float32(normEpsilon)}, {"llama.rope.freq_base", float32(ropeTheta)},
+		{"vocab_size", s.vocab}, {"context_length", contextLength}, {"embedding_length", s.hidden}, {"block_count", s.layers},
+		{"feed_forward_length", s.intermediate}, {"attention.head_count", s.heads}, {"attention.head_count_kv", s.kvHeads},
+		{"rope.dimension_count", s.hidden / s.heads},
+	} {
+		pairs = append(pairs, gguf.UintPair("llama."+size.key, uint32(size.value)))
 	}
-	head := little.AppendUint32([]byte("GGUF"), 3)
-	head = little.AppendUint64(little.AppendUint64(head, uint64(len(tensors))), uint64(len(values)))
-	for _, v := range values {
-		head = text(head, v.key)
-		switch value := v.value.(type) {
-		case string:
-			head = text(little.AppendUint32(head, ggufString), value)
-		case int:
-			head = little.AppendUint32(little.AppendUint32(head, ggufUint32), uint32(value))
-		case float32:
-			head, _ = binary.Append(little.AppendUint32(head, ggufFloat32), little, value) // of a float it cannot fail
-		}
-	}
-	for _, t := range tensors {
-		head = little.AppendUint32(text(head, t.name), uint32(len(t.shape)))
-		for i := range t.shape { // the axis that varies fastest comes first
-			head = little.AppendUint64(head, uint64(t.shape[len(t.shape)-1-i]))
-		}
-		head = little.AppendUint64(little.AppendUint32(head, t.dtype), uint64(t.offset))
-	}
-	return head
-}
-
-// ggufData is what follows a head of so many bytes: every tensor begins at a multiple of the alignment.
-func ggufData(head int, tensors []ggufTensor) [][]byte {
-	out := [][]byte{make([]byte, aligned(head)-head)}
-	for _, t := range tensors {
-		out = append(out, t.bytes, make([]byte, aligned(len(t.bytes))-len(t.bytes)))
-	}
-	return out
+	return pairs
 }

@@ -57,6 +57,11 @@ func (a *Adapter) Bind(b *base.Base) (*Binding, error) {
 // bindPEFT is Bind of a PEFT directory.
 func (a *Adapter) bindPEFT(b *base.Base) (*Binding, error) {
 	j := newJoint(a, b)
+	if b.GGUF() != nil {
+		j.problems.Add(fault.New(fault.ADBase, "a PEFT adapter changes the tensors of a Hugging Face checkpoint, and %s is a GGUF file", b.Ref).
+			In(a.Weights.Name()).Fix("convert it: tenon convert ADAPTER --to gguf --base MODEL --out FILE.gguf, with the checkpoint that it was trained on as MODEL"))
+		return j.finish()
+	}
 	j.tie = findTie(b)
 	j.findRename()
 	j.checkOrientation()

@@ -38,6 +38,9 @@ func (j *joint) bind(g *group) {
 		j.lacks(g, module+weightSuffix)
 		return
 	}
+	if g.attention != "" {
+		j.noteOutputProjection(g)
+	}
 	j.bindMatrix(g, weight, len(weight.Shape) == 2 && j.fansOut(g.module))
 }
 
