@@ -84,8 +84,13 @@ func (b *Bundle) readTar(in *source, out io.Reader, limits Limits, keep func(str
 
 // member checks an entry before its bytes are looked at, and returns its name; "" for what has no name.
 func (b *Bundle) member(header *tar.Header, taken names) (string, error) {
-	refuse := func(cause string, args ...any) error {
+	refuse := func(cause string, args ...any) *fault.Error {
 		return fault.New(fault.ADArchive, cause, args...).In(b.Name).Fix("pack the adapter again, with regular files and plain names; tenon pack does")
+	}
+	refuseName := func(cause string, args ...any) *fault.Error {
+		e := refuse(cause, args...)
+		e.Code = fault.ADPath
+		return e
 	}
 	if header.Typeflag == tar.TypeXGlobalHeader { // git archive writes the commit into one
 		for key := range header.PAXRecords {
@@ -100,17 +105,17 @@ func (b *Bundle) member(header *tar.Header, taken names) (string, error) {
 	}
 	name, reason := cleanName(header.Name)
 	if reason != "" {
-		return "", refuse("the name of its member %s %s", shown(header.Name), reason)
+		return "", refuseName("the name of its member %s %s", shown(header.Name), reason)
 	}
 	folder := header.Typeflag == tar.TypeDir
 	switch {
 	case name == "" && folder:
 		return "", nil
 	case name == "" || !folder && strings.HasSuffix(header.Name, "/"):
-		return "", refuse("its member %q has no name", header.Name)
+		return "", refuseName("its member %q has no name", header.Name)
 	}
 	if reason := taken.add(name, folder); reason != "" {
-		return "", refuse("the name of its member %s %s", shown(header.Name), reason)
+		return "", refuseName("the name of its member %s %s", shown(header.Name), reason)
 	}
 	return name, nil
 }
